@@ -1,0 +1,1 @@
+"""The daily health check: six areas, one file a check."""

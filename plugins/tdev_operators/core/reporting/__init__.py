@@ -1,0 +1,1 @@
+"""Reports and alerts: what people read."""

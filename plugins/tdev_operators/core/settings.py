@@ -1,0 +1,259 @@
+"""The settings file `include/tdev.toml` (or the file that `TDEV_SETTINGS` names) as frozen, typed models.
+
+`load_settings()` is the only reader. Every complaint is one sentence with file, key and remedy.
+Facts and limits live here; secrets live in Airflow connections; times of day live in the DAG files.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import time
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from tdev_operators.core.errors import SettingsError
+from tdev_operators.core.health.settings import HealthSettings
+from tdev_operators.core.reporting.settings import AlertSettings, Silence
+from tdev_operators.core.setting_types import BucketName, Days, Port, Positive, Section, Seconds, Text
+from tdev_operators.core.sql import include_dir
+
+SETTINGS_VARIABLE = "TDEV_SETTINGS"
+
+
+class MaintenanceWindow(Section):
+    """`[system.maintenance_window]`: when a service may be interrupted without asking a human, in UTC."""
+
+    weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+    start: time
+    end: time
+
+    @model_validator(mode="after")
+    def _on_one_day(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError("start must be before end, both on the same day; write 02:00:00 and 06:00:00")
+        return self
+
+
+class SystemSettings(Section):
+    """`[system]`: what is maintained."""
+
+    name: Text
+    maintenance_window: MaintenanceWindow
+
+
+class Buckets(Section):
+    """`[buckets]`: the sources, and the one bucket that only we write."""
+
+    agents: BucketName
+    checkpoints: BucketName
+    backups: BucketName
+
+    @model_validator(mode="after")
+    def _source_is_not_target(self) -> Self:
+        for source in ("agents", "checkpoints"):
+            if getattr(self, source) == self.backups:
+                raise ValueError(
+                    f"backups and {source} name the same bucket {self.backups!r}; give the back-ups a bucket of their own"
+                )
+        return self
+
+
+class HostSettings(Section):
+    """`[[hosts]]`: a machine of the maintained system and how commands reach it."""
+
+    name: Text
+    reach: Literal["local", "ssh", "ssm"]
+    connection: str = ""
+    instance_id: str = ""
+    disks: tuple[Text, ...] = ("/",)
+    services: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.reach == "ssh" and not self.connection:
+            raise ValueError('reach = "ssh" needs connection = "<the Airflow connection with host, user and key>"')
+        if self.reach == "ssm" and not self.instance_id:
+            raise ValueError('reach = "ssm" needs instance_id = "<the EC2 or managed instance id>"')
+        return self
+
+
+class PublicName(Section):
+    """`[[public_names]]`: a name whose DNS entry and certificate are maintained."""
+
+    name: Text
+    port: Port = 443
+
+
+class DnsSettings(Section):
+    """`[dns]`: whom to ask. `system` is the worker's own resolver, else `address:port`."""
+
+    resolver: Text
+
+
+class LogSettings(Section):
+    """`[logs]`: where the maintained system writes its logs, on each of its hosts."""
+
+    directory: Text
+
+
+class AgentSettings(Section):
+    """`[agents]`: the rules that T-Developer sets its agents."""
+
+    max_size_kb: Positive
+    near_limit_kb: Positive
+    max_instantiation_us: Positive
+
+    @model_validator(mode="after")
+    def _near_is_below(self) -> Self:
+        if self.near_limit_kb > self.max_size_kb:
+            raise ValueError("near_limit_kb must not be above max_size_kb; lower it")
+        return self
+
+
+class EvolutionSettings(Section):
+    """`[evolution]`: the pace that T-Developer promises."""
+
+    generation_interval_seconds: Seconds
+    stalled_after_seconds: Seconds
+
+
+class RetentionSettings(Section):
+    """`[retention]`: how long rows are kept."""
+
+    metrics_days: Days
+    important_metrics_days: Days
+    maintenance_records_days: Days
+
+
+class OutOfScopeSettings(Section):
+    """`[[out_of_scope]]`: a check that is switched off, why, and who answers for it."""
+
+    check: Text
+    reason: Text
+    owner: Text
+
+
+class Settings(Section):
+    """The whole settings file."""
+
+    system: SystemSettings
+    buckets: Buckets
+    hosts: tuple[HostSettings, ...] = Field(min_length=1)
+    public_names: tuple[PublicName, ...] = Field(min_length=1)
+    dns: DnsSettings
+    logs: LogSettings
+    agents: AgentSettings
+    evolution: EvolutionSettings
+    retention: RetentionSettings
+    health: HealthSettings
+    alerts: AlertSettings
+    silences: tuple[Silence, ...] = ()
+    out_of_scope: tuple[OutOfScopeSettings, ...] = ()
+
+
+def settings_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the settings file in force: the one that `TDEV_SETTINGS` names, else the shipped one."""
+    named = environment.get(SETTINGS_VARIABLE, "")
+    return Path(named) if named else include_dir() / "tdev.toml"
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        SettingsError: one sentence a mistake, each with file, key and remedy.
+    """
+    path = path or settings_path()
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: there is no such file; set {SETTINGS_VARIABLE} to a settings file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: this is not valid TOML: {error}; mend that place.") from None
+    try:
+        # TOML has arrays and no tuples; everything else is checked strictly.
+        return Settings.model_validate(_arrays_to_tuples(data))
+    except ValidationError as error:
+        raise SettingsError("\n".join(f"{path}: {sentence}" for sentence in _complaints(error))) from None
+
+
+def _arrays_to_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _arrays_to_tuples(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return tuple(_arrays_to_tuples(inner) for inner in value)
+    return value
+
+
+def _complaints(error: ValidationError) -> Iterator[str]:
+    for detail in error.errors(include_url=False):
+        key = _key(detail["loc"])
+        yield f"{key}: {_remedy(detail, key)}".rstrip(".") + "."
+
+
+def _key(loc: tuple[int | str, ...]) -> str:
+    key = ""
+    for part in loc:
+        key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else part
+    return key or "the file"
+
+
+def _remedy(detail: ErrorDetails, key: str) -> str:
+    kind, given, bounds = detail["type"], detail["input"], detail.get("ctx", {})
+    match kind:
+        case "extra_forbidden":
+            return f"this key is unknown; {_suggestion(detail['loc'])}"
+        case "missing":
+            return "this key is missing; add it (include/tdev.toml of the package shows every key with its default)"
+        case "greater_than" | "greater_than_equal":
+            word = "above" if kind == "greater_than" else "at least"
+            return f"{given!r} is too small; give a figure {word} {bounds.get('gt', bounds.get('ge'))}{_unit(key)}"
+        case "less_than" | "less_than_equal":
+            return f"{given!r} is too large; give a figure of at most {bounds.get('lt', bounds.get('le'))}{_unit(key)}"
+        case "value_error":
+            return str(bounds["error"])
+        case "literal_error":
+            return f"{given!r} is not one of the choices; write one of {bounds['expected']}"
+        case "string_pattern_mismatch":
+            return f"{given!r} is not a bucket name; use 3 to 63 lower-case letters, digits, dots and hyphens"
+        case _ if kind.startswith(("int", "float")):
+            return f"{given!r} is not a plain number; write the figure alone{_unit(key)} (the unit stands in the key)"
+        case _:
+            return f"{detail['msg']}; got {given!r}"
+
+
+_UNITS = ("days", "hours", "seconds", "percent", "kb", "us", "ms", "mb")
+
+
+def _unit(key: str) -> str:
+    unit = key.rpartition("_")[2]
+    return f" in {unit}" if unit in _UNITS else ""
+
+
+def _suggestion(loc: tuple[int | str, ...]) -> str:
+    known = _keys_of(Settings, [part for part in loc[:-1] if isinstance(part, str)])
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"remove it, or use one of: {', '.join(sorted(known))}"
+
+
+def _keys_of(model: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        inner = _model_in(field.annotation) if field else None
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and not isinstance(annotation, UnionType) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := _model_in(arg))), None)
