@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.health.settings import HealthSettings
 from tdev_operators.core.reporting.settings import AlertSettings, Silence
-from tdev_operators.core.setting_types import BucketName, Days, Port, Positive, Section, Seconds, Text
+from tdev_operators.core.setting_types import BucketName, Days, Port, Positive, Seconds, Section, Text
 from tdev_operators.core.sql import include_dir
 
 SETTINGS_VARIABLE = "TDEV_SETTINGS"
@@ -58,7 +58,8 @@ class Buckets(Section):
         for source in ("agents", "checkpoints"):
             if getattr(self, source) == self.backups:
                 raise ValueError(
-                    f"backups and {source} name the same bucket {self.backups!r}; give the back-ups a bucket of their own"
+                    f"backups and {source} name the same bucket {self.backups!r}; "
+                    "give the back-ups a bucket of their own"
                 )
         return self
 
@@ -93,6 +94,12 @@ class DnsSettings(Section):
     """`[dns]`: whom to ask. `system` is the worker's own resolver, else `address:port`."""
 
     resolver: Text
+
+
+class TlsSettings(Section):
+    """`[tls]`: whom to trust beside the system's authorities: the path of a PEM file, empty for nobody."""
+
+    ca_file: str = ""
 
 
 class LogSettings(Section):
@@ -146,6 +153,7 @@ class Settings(Section):
     hosts: tuple[HostSettings, ...] = Field(min_length=1)
     public_names: tuple[PublicName, ...] = Field(min_length=1)
     dns: DnsSettings
+    tls: TlsSettings = TlsSettings()
     logs: LogSettings
     agents: AgentSettings
     evolution: EvolutionSettings
@@ -191,9 +199,16 @@ def _arrays_to_tuples(value: Any) -> Any:
 
 
 def _complaints(error: ValidationError) -> Iterator[str]:
-    for detail in error.errors(include_url=False):
-        key = _key(detail["loc"])
-        yield f"{key}: {_remedy(detail, key)}".rstrip(".") + "."
+    details = error.errors(include_url=False)
+    # A misspelt key is also a missing one: one mistake, one sentence.
+    meant = {(*d["loc"][:-1], _meant(d["loc"])) for d in details if d["type"] == "extra_forbidden"}
+    broken_inside = {d["loc"][:1] for d in details if len(d["loc"]) > 1}
+    for detail in details:
+        told_in = {"missing": meant, "too_short": broken_inside}.get(detail["type"], set())
+        if detail["loc"] not in told_in:
+            key = _key(detail["loc"])
+            sentence = f"{key}: {_remedy(detail, key)}"
+            yield sentence if sentence.endswith(("?", ".")) else f"{sentence}."
 
 
 def _key(loc: tuple[int | str, ...]) -> str:
@@ -217,6 +232,8 @@ def _remedy(detail: ErrorDetails, key: str) -> str:
             return f"{given!r} is too large; give a figure of at most {bounds.get('lt', bounds.get('le'))}{_unit(key)}"
         case "value_error":
             return str(bounds["error"])
+        case "too_short":
+            return "the list is empty; give at least one"
         case "literal_error":
             return f"{given!r} is not one of the choices; write one of {bounds['expected']}"
         case "string_pattern_mismatch":
@@ -236,11 +253,17 @@ def _unit(key: str) -> str:
 
 
 def _suggestion(loc: tuple[int | str, ...]) -> str:
-    known = _keys_of(Settings, [part for part in loc[:-1] if isinstance(part, str)])
-    close = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"remove it, or use one of: {', '.join(sorted(known))}"
+    if meant := _meant(loc):
+        return f"did you mean {meant}?"
+    return f"remove it, or use one of: {', '.join(sorted(_known_beside(loc)))}"
+
+
+def _meant(loc: tuple[int | str, ...]) -> str:
+    return next(iter(difflib.get_close_matches(str(loc[-1]), _known_beside(loc), n=1, cutoff=0.6)), "")
+
+
+def _known_beside(loc: tuple[int | str, ...]) -> list[str]:
+    return _keys_of(Settings, [part for part in loc[:-1] if isinstance(part, str)])
 
 
 def _keys_of(model: type[BaseModel], path: list[str]) -> list[str]:

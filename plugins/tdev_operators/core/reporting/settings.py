@@ -1,7 +1,9 @@
 """Who is told, through which channels: the `[alerts...]` and `[[silences]]` tables of the settings."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from tdev_operators.core.setting_types import Positive, Section, Text
 
@@ -9,10 +11,11 @@ ChannelName = Literal["mail", "slack", "sns"]
 
 
 class MailSettings(Section):
-    """`[alerts.mail]`: sender and recipients. The server is the connection `tdev_smtp`."""
+    """`[alerts.mail]`: who writes, who is alerted, and who wants every report. The server is `tdev_smtp`."""
 
     sender: Text
     recipients: tuple[Text, ...]
+    report_readers: tuple[Text, ...] = ()
 
 
 class SnsSettings(Section):
@@ -22,10 +25,14 @@ class SnsSettings(Section):
 
 
 class AlertSettings(Section):
-    """`[alerts]`: channels, reminders, the dead-man's switch."""
+    """`[alerts]`: channels, reminders, the dead-man's switch.
+
+    A check that turns red again within `damping_hours` of the last message about it is flapping: it is not told again.
+    """
 
     channels: tuple[ChannelName, ...]
     reminder_after_hours: Positive
+    damping_hours: Positive = 1.0
     ui_base_url: Text
     heartbeat_url: str = ""
     mail: MailSettings | None = None
@@ -39,3 +46,13 @@ class Silence(Section):
     owner: Text
     reason: Text
     until: datetime
+
+    @model_validator(mode="after")
+    def _with_zone(self) -> Self:
+        if self.until.tzinfo is None:
+            raise ValueError("until has no time zone; write it like 2026-12-01T00:00:00Z")
+        return self
+
+    def covers(self, check: str) -> bool:
+        """Whether this silence is about the check."""
+        return check == self.check or (self.check.endswith(".*") and check.startswith(self.check[:-1]))

@@ -1,0 +1,63 @@
+# The commands of the house. `make` alone lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+UV ?= .tools/uv
+export UV_PYTHON_PREFERENCE ?= only-system
+export UV_PYTHON ?= $(PYTHON)
+# A checkout and uv's cache are often on different file systems; copying is then what happens anyway.
+export UV_LINK_MODE ?= copy
+BIN := .venv/bin
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+up: .venv/ready ## the whole product on an embedded T-Developer: runs the daily tier, shows the verdicts, keeps the UI up
+	@$(BIN)/python -m sandbox.up
+
+test: .venv/ready lint ## every check and every test
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: .venv/ready ## style, types, import law, SQL
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/sqlfluff lint --disable-progress-bar --nofail-fast -q include/sql 2>/dev/null || $(BIN)/sqlfluff lint include/sql
+
+test-deps: ## what Debian must provide for some tests (needs root)
+	@apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+	  chromium docker-compose logrotate openssh-client openssh-server pebble redis-server
+
+faults: .venv/ready ## all moments of all faults (long)
+	@$(BIN)/python -m pytest -m faults
+
+bench: .venv/ready ## speed, as ratios
+	@$(BIN)/python -m benchmarks
+
+break: .venv/ready ## break the running sandbox: make break WHAT=stall_evolution
+	@$(BIN)/python -m sandbox break $(WHAT)
+
+mend: .venv/ready ## undo every break
+	@$(BIN)/python -m sandbox mend
+
+screenshots: .venv/ready ## take the README's picture (needs chromium)
+	@$(BIN)/python -m sandbox.screenshots
+
+compose-env: .venv/ready ## secrets and settings for docker-compose
+	@$(BIN)/python -m sandbox.compose_env
+
+wheel: .venv/ready ## build the wheel into dist/
+	@$(UV) build --wheel -q
+
+clean: ## remove what the commands made
+	@rm -rf .venv .tools .run dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+.tools/uv:
+	@$(PYTHON) .ci/get_uv.py .tools
+
+.venv/ready: pyproject.toml uv.lock | $(if $(filter .tools/uv,$(UV)),.tools/uv)
+	@$(UV) sync --locked -q
+	@touch $@
+
+.PHONY: help up test lint test-deps faults bench break mend screenshots compose-env wheel clean

@@ -1,0 +1,1 @@
+"""Speed of the product, as ratios against something named in the same run. Run by `make bench`."""

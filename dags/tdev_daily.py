@@ -1,0 +1,50 @@
+"""## The daily tier of the maintenance calendar
+
+One run a slot: the slot's hour decides the items; the others are skipped. A run is **red** when an item's verdict is
+CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item's `report` task and follow the link
+*Maintenance report*: it says what, how bad, since when and what to do.
+
+| red task | what it means | what to do |
+|---|---|---|
+| `due` | the product is not set up, or the form chose nothing | run `tdev init`; choose an item |
+| `health_check.check` | the check itself could not run (see its log) | clear the task when the cause is gone |
+| `health_check.report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
+| `health_check.judge` | a check is CRITICAL or UNKNOWN | read the report; clear the group to look again |
+
+Started by hand, the form asks which items to do. Scheduled runs do what their slot says.
+"""
+
+from airflow.sdk import DAG
+
+from tdev_operators.core.calendar_slots import Calendar, Slot
+from tdev_operators.operators.health import HealthCheckOperator
+from tdev_operators.operators.items import CloseRunOperator, Item
+from tdev_operators.operators.schedule import MAY_START, CalendarTimetable, item_deadlines, item_form
+
+CALENDAR = Calendar(
+    tier="daily",
+    period_days=1,
+    items={
+        "health_check": Slot("0 9 * * *", minutes=15, priority="critical", owner="DevOps"),
+    },
+)
+
+with DAG(
+    dag_id="tdev_daily",
+    description="Every day: health check",
+    schedule=CalendarTimetable(CALENDAR),
+    deadline=item_deadlines(CALENDAR),
+    params=item_form(CALENDAR),
+    access_control=MAY_START,
+    catchup=False,
+    allowed_run_types=["scheduled", "manual"],
+    max_active_runs=16,  # a hung item of one slot must not hold up the next slot
+    doc_md=__doc__,
+    tags=["maintenance", "daily"],
+):
+    with Item(CALENDAR, "health_check") as health_check:
+        HealthCheckOperator(task_id="check", pool="tdev_checks")
+
+    close_run = CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
+
+    health_check >> close_run

@@ -1,0 +1,1 @@
+"""The command `tdev`: works with Airflow dead, takes connections from the environment."""

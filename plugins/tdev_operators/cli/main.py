@@ -1,0 +1,32 @@
+"""Entry point of the command `tdev`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from tdev_operators import __version__
+from tdev_operators.cli import init, status
+from tdev_operators.core.errors import TdevError
+
+_COMMANDS = {"init": init, "status": status}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; an error of ours is one sentence on standard error and status 4."""
+    parser = argparse.ArgumentParser(prog="tdev", description="Maintenance of T-Developer.")
+    parser.add_argument("--version", action="version", version=f"tdev-maintenance {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in _COMMANDS.items():
+        summary = (command.__doc__ or "").splitlines()[0]
+        command.add_arguments(commands.add_parser(name, help=summary, description=command.__doc__))
+    arguments = parser.parse_args(argv)
+    try:
+        ended: int = _COMMANDS[arguments.command].run(arguments)
+    except TdevError as error:
+        print(f"tdev {arguments.command}: {error}", file=sys.stderr)
+        return 4
+    return ended
+
+
+if __name__ == "__main__":
+    sys.exit(main())

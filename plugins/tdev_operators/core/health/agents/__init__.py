@@ -1,0 +1,1 @@
+"""The agents: registry, bucket, limits, sources."""

@@ -1,0 +1,1 @@
+"""Pace and quality of the generations."""

@@ -1,0 +1,46 @@
+"""How long ago the last generation was recorded."""
+
+from tdev_operators.core.errors import AccessDeniedError
+from tdev_operators.core.health.findings import Findings
+from tdev_operators.core.ports import SystemPorts
+from tdev_operators.core.setting_types import Ceiling
+from tdev_operators.core.settings import Settings
+from tdev_operators.core.sql import load_sql
+from tdev_operators.core.verdicts import CheckResult, Verdict
+
+NEEDS: tuple[str, ...] = ("database",)
+HINT = (
+    "Look at GET /api/evolution/status and at the evolution service's log; "
+    "then `systemctl status t-developer-evolution` on its host."
+)
+
+
+def check(system: SystemPorts, settings: Settings) -> CheckResult:
+    """CRITICAL when the evolution is stalled, WARNING when a generation is late by half an interval.
+
+    Measured with the database's clock. Rows from the future are not believed.
+    """
+    pace = settings.evolution
+    late = min(1.5 * pace.generation_interval_seconds, pace.stalled_after_seconds)
+    limits = Ceiling(warning=late, critical=pace.stalled_after_seconds)
+    findings = Findings(__name__)
+    row = system.database.rows(load_sql("health/generation_age"))[0]
+    if row["rows_hidden"]:
+        raise AccessDeniedError("Row security hides rows of evolution_history; give our role BYPASSRLS.")
+    if row["age_seconds"] is None:
+        return findings.conclude("No generation is recorded yet.")
+    findings.saw("evolution_history")
+    age, generation = row["age_seconds"], row["generation"]
+    sentence = (
+        f"Generation {generation} was recorded {age / 60:.0f} min ago; "
+        f"one is due every {pace.generation_interval_seconds / 60:.0f} min."
+    )
+    verdict = findings.measure("age of the last generation", round(age, 1), "s", limits)
+    stalled = "The evolution is stalled: " if verdict is Verdict.CRITICAL else ""
+    findings.found(verdict, stalled + sentence)
+    if row["future_rows"]:
+        findings.found(
+            Verdict.UNKNOWN,
+            f"{row['future_rows']} rows of evolution_history lie in the future; a writer's clock is wrong.",
+        )
+    return findings.conclude(sentence, data_age_seconds=age)

@@ -1,0 +1,1 @@
+"""Hosts, names, clocks and stores."""

@@ -1,0 +1,103 @@
+"""Reading the maintained system's logs on a host: only the lines that matter leave it, in bounded time and memory."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from tdev_operators.core.errors import CommandFailedError, InputError
+from tdev_operators.core.ports import Host
+
+# 2026-11-23T09:00:00.123Z: sorted as text is sorted in time.
+_STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.MULTILINE)
+_STAMP_FORMAT = "%Y-%m-%dT%H:%M:%S"
+
+_SECONDS = 15.0
+_NEWEST_FILES = 5
+_TAIL_BYTES = 4096
+_NO_MATCH = 1  # exit status of grep
+_CLOCK_SLACK = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """A log file, current or rotated."""
+
+    path: str
+    modified: datetime
+    size_bytes: int
+
+    @property
+    def compressed(self) -> bool:
+        """Whether logrotate has compressed it."""
+        return self.path.endswith(".gz")
+
+
+def log_files(host: Host, directory: str) -> list[LogFile]:
+    """Return the log files of a folder, newest first.
+
+    Raises:
+        InputError: the folder is missing or unreadable, or holds no log; and what `Host.run` raises.
+    """
+    # A trailing slash, so that a folder that is a link is followed; no hidden files: those are being written.
+    argv = ["find", f"{directory.rstrip('/')}/", "-maxdepth", "1", "-type", "f", "-name", "*.log*", "!", "-name", ".*"]
+    ended = host.run([*argv, "-printf", r"%T@ %s %p\0"], timeout_seconds=_SECONDS)
+    if ended.exit_status != 0:
+        raise InputError(f"The log folder {directory} of {host.name} cannot be read: {_complaint(ended.stderr)}.")
+    files = []
+    for entry in filter(None, ended.stdout.split("\0")):
+        modified, size, path = entry.split(" ", 2)
+        files.append(LogFile(path, datetime.fromtimestamp(float(modified), UTC), int(size)))
+    if not files:
+        raise InputError(f"The log folder {directory} of {host.name} holds no log; check [logs] directory.")
+    return sorted(files, key=lambda file: file.modified, reverse=True)
+
+
+def newest_line(host: Host, files: Sequence[LogFile], now: datetime) -> datetime | None:
+    """Return the time of the newest line of the files, as far as lines bear one; lines from the future do not count."""
+    paths = [file.path for file in files if not file.compressed and file.size_bytes][:_NEWEST_FILES]
+    if not paths:
+        return None
+    ended = host.run(["tail", "-q", "-c", str(_TAIL_BYTES), "--", *paths], timeout_seconds=_SECONDS)
+    stamps = (line_time(found.group()) for found in _STAMP.finditer(ended.stdout))
+    return max((stamp for stamp in stamps if stamp is not None and stamp <= now + _CLOCK_SLACK), default=None)
+
+
+def matching_lines(
+    host: Host, files: Iterable[LogFile], pattern: str, *, since: datetime, until: datetime
+) -> tuple[list[str], bool]:
+    """Return the lines between two moments that match a POSIX extended expression, and whether there were more.
+
+    Raises:
+        CommandFailedError: a file could not be read; and what `Host.run` raises.
+    """
+    hours = int((until - since) / timedelta(hours=1)) + 2
+    prefixes = sorted({(since + timedelta(hours=hour)).strftime("%Y-%m-%dT%H:") for hour in range(hours)})
+    expression = f"^({'|'.join(prefixes)}).*({pattern})"
+    recent = [file for file in files if file.modified >= since]
+    lines: list[str] = []
+    more = False
+    for program, compressed in (("grep", False), ("zgrep", True)):
+        paths = [file.path for file in recent if file.compressed is compressed]
+        if not paths:
+            continue
+        argv = ["env", "LC_ALL=C", program, "-a", "-h", "-E", "-e", expression, *paths]
+        ended = host.run(argv, timeout_seconds=_SECONDS)
+        if ended.exit_status > _NO_MATCH:
+            raise CommandFailedError(f"{program} could not read the logs of {host.name}: {_complaint(ended.stderr)}.")
+        more = more or ended.truncated
+        found = ((line_time(line), line) for line in ended.stdout.splitlines())
+        lines += [line for stamp, line in found if stamp is not None and since <= stamp <= until + _CLOCK_SLACK]
+    return lines, more
+
+
+def line_time(line: str) -> datetime | None:
+    """Return the time that a log line bears, in whole seconds; None when it bears none."""
+    try:
+        return datetime.strptime(line[:19], _STAMP_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _complaint(stderr: str) -> str:
+    return (stderr.strip().splitlines() or ["no reason given"])[-1][:200].rstrip(".")

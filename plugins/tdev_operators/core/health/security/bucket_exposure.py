@@ -1,0 +1,69 @@
+"""Whether strangers can list or read the buckets."""
+
+from collections.abc import Callable
+
+from tdev_operators.core.errors import TdevError
+from tdev_operators.core.health.findings import Findings
+from tdev_operators.core.health.registry import REACHABILITY
+from tdev_operators.core.health.side_by_side import side_by_side
+from tdev_operators.core.ports import BucketExposure, SystemPorts
+from tdev_operators.core.settings import Settings
+from tdev_operators.core.verdicts import CheckResult, Verdict
+
+NEEDS: tuple[str, ...] = ("objects",)
+HINT = (
+    "Block it at once: `aws s3api put-public-access-block --bucket <bucket> --public-access-block-configuration "
+    "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true`."
+)
+
+# 400: to some stores a request without a signature is a malformed one. The stranger gets nothing either way.
+_REFUSED = (400, 401, 403)
+
+
+def check(system: SystemPorts, settings: Settings) -> CheckResult:
+    """CRITICAL when a bucket lets strangers in or its policy or ACL would; probes that the store lacks are said."""
+    findings = Findings(__name__)
+
+    def look(bucket: str) -> Callable[[], BucketExposure]:
+        return lambda: system.objects.exposure(bucket)
+
+    buckets = settings.buckets
+    names = (buckets.agents, buckets.checkpoints, buckets.backups)
+    because_of, unsupported = "", set()
+    for bucket, exposure in side_by_side({name: look(name) for name in names}, at_most=len(names)).items():
+        if isinstance(exposure, TdevError):
+            findings.skip(bucket, str(exposure))
+            because_of = REACHABILITY["objects"]
+            continue
+        unsupported |= _judge(bucket, exposure, findings)
+    said = f" The store does not tell: {', '.join(sorted(unsupported))}." if unsupported else ""
+    return findings.conclude(
+        f"All {len(names)} buckets refuse strangers.{said}", tool="anonymous requests", because_of=because_of
+    )
+
+
+def _judge(bucket: str, exposure: BucketExposure, findings: Findings) -> set[str]:
+    """Note what one bucket's exposure means and return the probes that its store does not support."""
+    tries = {"list": exposure.anonymous_list_status, "read": exposure.anonymous_read_status}
+    claims = {"policy": exposure.policy_is_public, "ACL": exposure.acl_grants_public}
+    unclear = {deed: status for deed, status in tries.items() if status is not None and status not in _REFUSED}
+    for deed, status in tries.items():
+        if status is not None and 200 <= status < 300:  # noqa: PLR2004  success, as HTTP defines it
+            del unclear[deed]
+            findings.found(Verdict.CRITICAL, f"A stranger can {deed} bucket {bucket} (status {status}).")
+    for claim, is_public in claims.items():
+        if is_public:
+            findings.found(Verdict.CRITICAL, f"The {claim} of bucket {bucket} lets everybody in.")
+    if unclear:
+        answers = ", ".join(f"{deed} {status}" for deed, status in unclear.items())
+        findings.skip(bucket, f"its answers to a stranger neither let in nor refuse: {answers}")
+    elif all(answer is None for answer in (*tries.values(), *claims.values())):
+        findings.skip(bucket, "the store supports none of our probes")
+    else:
+        findings.saw(bucket)
+    # A store without bucket policies has nothing to block.
+    if exposure.public_access_blocked is False and exposure.policy_is_public is not None:
+        findings.found(Verdict.WARNING, f"Bucket {bucket} has no public access block; one wrong policy would open it.")
+    probes = {**{f"anonymous {deed}": status for deed, status in tries.items()}, **claims}
+    probes["public access block"] = exposure.public_access_blocked
+    return {probe for probe, answer in probes.items() if answer is None}

@@ -1,0 +1,79 @@
+"""Failed logins in the logs of the hosts, without those of our own probes."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tdev_operators.core.health.findings import Findings
+from tdev_operators.core.health.log_lines import line_time, log_files, matching_lines, newest_line
+from tdev_operators.core.health.on_hosts import answers_of, on_each_host
+from tdev_operators.core.ports import Host, SystemPorts
+from tdev_operators.core.settings import HostSettings, Settings
+from tdev_operators.core.verdicts import CheckResult
+
+NEEDS: tuple[str, ...] = ("hosts",)
+HINT = (
+    "See who tries: grep -hE 'Unauthorized|Authentication failed' <log folder>/*.log | tail -50; then block the source."
+)
+
+PATTERN = "Unauthorized|Authentication failed"  # the guide's security_events
+PROBE_MARK = "tdev-maintenance-probe"  # the user agent of our own requests
+
+_DAY = timedelta(hours=24)
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one host's logs held: failed logins, our own refused probes, the age of the newest line."""
+
+    day: int
+    hour: int
+    own_day: int
+    own_hour: int
+    cut: bool
+    newest_minutes: float | None
+
+
+def check(system: SystemPorts, settings: Settings) -> CheckResult:
+    """Hold the failed logins of the last hour and of the last day, over all hosts, against their limits.
+
+    A missing log folder, or logs in which nothing is new, are UNKNOWN: nobody is writing down what fails.
+    """
+    limits = settings.health.security
+    findings = Findings(__name__)
+    now = system.clock()
+
+    def look(host: Host, _: HostSettings) -> _Seen:
+        files = log_files(host, settings.logs.directory)
+        newest = newest_line(host, files, now)
+        lines, cut = matching_lines(host, files, PATTERN, since=now - _DAY, until=now)
+        recent = [line for line in lines if (stamp := line_time(line)) and stamp >= now - _HOUR]
+        own_day, own_hour = (sum(PROBE_MARK in line for line in some) for some in (lines, recent))
+        age = (now - newest).total_seconds() / 60 if newest else None
+        return _Seen(len(lines) - own_day, len(recent) - own_hour, own_day, own_hour, cut, age)
+
+    hosts, because_of = answers_of(on_each_host(system, settings, look), findings)
+    for name, seen in hosts.items():
+        if seen.newest_minutes is None or seen.newest_minutes > limits.log_stale_minutes:
+            age = "no line bears a time" if seen.newest_minutes is None else f"{seen.newest_minutes:.0f} min old"
+            findings.skip(f"logs of {name}", f"stale, the newest line: {age}")
+            because_of = ""
+        elif seen.cut:
+            findings.skip(f"logs of {name}", "more matching lines than are read at once")
+            because_of = ""
+        else:
+            findings.saw(name)
+    # Our mark in a request is no secret: whoever borrows it to hide shows up as too many of our own.
+    own_day, own_hour = (sum(getattr(seen, field) for seen in hosts.values()) for field in ("own_day", "own_hour"))
+    day = sum(seen.day for seen in hosts.values()) + max(0, own_day - limits.own_probes_24h)
+    hour = sum(seen.hour for seen in hosts.values()) + max(0, own_hour - limits.own_probes_24h)
+    verdict = max(
+        findings.measure("failed logins in the last hour", hour, "", limits.failed_logins_1h),
+        findings.measure("failed logins in the last 24 h", day, "", limits.failed_logins_24h),
+        key=lambda v: v.badness,
+    )
+    findings.measure("own probes left out", min(own_day, limits.own_probes_24h))
+    sentence = f"{hour} failed logins in the last hour, {day} in the last 24 h."
+    findings.found(verdict, sentence)
+    ages = [seen.newest_minutes for seen in hosts.values() if seen.newest_minutes is not None]
+    return findings.conclude(sentence, data_age_seconds=60 * max(ages, default=0.0), because_of=because_of)

@@ -1,0 +1,1 @@
+"""Adapters: implement `core.ports` over Airflow connections or the environment. Vendor errors end here."""

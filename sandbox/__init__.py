@@ -1,0 +1,1 @@
+"""A whole T-Developer on one machine, for `make up`, tests and benchmarks. The product never imports it."""

@@ -1,0 +1,43 @@
+"""The product's settings for a sandbox: the shipped `include/tdev.toml`, overridden where a sandbox differs."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from sandbox.processes import REPOSITORY
+
+# A developer's machine may be busy and its disk nearly full; the sandbox has been up for minutes, so that its
+# statistics are young. Neither says anything about T-Developer.
+_OF_THIS_MACHINE = {
+    "infrastructure": {
+        "disk_used_percent": {"warning": 97, "critical": 99},
+        "inodes_used_percent": {"warning": 97, "critical": 99},
+        "memory_used_percent": {"warning": 97, "critical": 99},
+        "load_per_core": {"warning": 50, "critical": 100},
+    },
+    "database": {"minimum_statistics_age_hours": 0},
+}
+
+
+def write_settings(file: Path, differences: Mapping[str, Any]) -> None:
+    """Write the settings file: tables are merged key by key, everything else is replaced."""
+    shipped = tomllib.loads((REPOSITORY / "include" / "tdev.toml").read_text(encoding="utf-8"))
+    merged = _merged(_merged(shipped, {"health": _OF_THIS_MACHINE}), differences)
+    file.touch(mode=0o600)
+    file.write_text(tomli_w.dumps(merged), encoding="utf-8")
+
+
+def change_settings(file: Path, differences: Mapping[str, Any]) -> None:
+    """Change a settings file that `write_settings` wrote."""
+    file.write_text(tomli_w.dumps(_merged(tomllib.loads(file.read_text(encoding="utf-8")), differences)), "utf-8")
+
+
+def _merged(base: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[str, Any]:
+    answer = dict(base)
+    for key, value in differences.items():
+        both_tables = isinstance(value, Mapping) and isinstance(answer.get(key), Mapping)
+        answer[key] = _merged(answer[key], value) if both_tables else value
+    return answer

@@ -1,0 +1,42 @@
+"""One real Airflow for all tests of this folder, on a small sandbox. They run in one worker, one after the other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sandbox.airflow import Airflow
+from sandbox.processes import REPOSITORY
+from sandbox.system import Sandbox
+
+_HERE = Path(__file__).resolve().parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep this folder's tests together: they share one Airflow."""
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("airflow"))
+
+
+@dataclass(frozen=True)
+class House:
+    """The sandbox and the Airflow that maintains it."""
+
+    system: Sandbox
+    airflow: Airflow
+
+
+@pytest.fixture(scope="session")
+def house() -> Iterator[House]:
+    """Start everything once; every test leaves the sandbox mended and all trial slots paused."""
+    with Sandbox.start(scale="small") as system:
+        dags = system.supervisor.home / "dags"
+        dags.mkdir()
+        for file in [*(REPOSITORY / "dags").glob("*.py"), *(_HERE / "dags").glob("*.py")]:
+            (dags / file.name).symlink_to(file)
+        airflow = Airflow(system.supervisor, system.control, system.environment, dags=dags).start()
+        airflow.wait_for_dag("tdev_daily")
+        airflow.wait_for_dag("tdev_trial_slots")
+        yield House(system, airflow)

@@ -1,0 +1,124 @@
+"""Real servers for the tests: PostgreSQL, S3, mail, a whole small sandbox. Each pytest-xdist worker has its own.
+
+Everything is a child of one supervisor a process, which also removes Airflow's temporary home at the end.
+"""
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+if str(REPOSITORY) not in sys.path:
+    sys.path.insert(0, str(REPOSITORY))  # for `sandbox`, which is no part of the installed package
+
+from sandbox.mail import MailBox  # noqa: E402 (needs the path above)
+from sandbox.object_store import ObjectStore  # noqa: E402
+from sandbox.postgres import Cluster  # noqa: E402
+from sandbox.processes import Supervisor  # noqa: E402
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from sandbox.system import Sandbox
+
+_SUPERVISOR = Supervisor()
+
+# Before anything imports Airflow: it reads these once. What the developer's shell says must not decide a test.
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "TDEV_", "AWS_"))]:
+    del os.environ[_name]
+os.environ.update(
+    AIRFLOW_HOME=str(_SUPERVISOR.home / "airflow"),
+    AIRFLOW__CORE__UNIT_TEST_MODE="True",
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__DAGS_FOLDER=str(REPOSITORY / "dags"),
+    AIRFLOW__CORE__PLUGINS_FOLDER=str(REPOSITORY / "plugins"),
+)
+
+
+def pytest_unconfigure() -> None:
+    """Stop what the session started, also when it ended early."""
+    _SUPERVISOR.close()
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """An S3 server with its keys."""
+
+    endpoint_url: str
+    access_key: str
+    secret_key: str
+    client: "S3Client"
+
+
+@pytest.fixture(scope="session")
+def supervisor() -> Supervisor:
+    """Spawn children that end with the test session."""
+    return _SUPERVISOR
+
+
+@pytest.fixture(scope="session")
+def cluster(supervisor: Supervisor) -> Iterator[Cluster]:
+    """Return a running PostgreSQL 18. Leave it running; a test that restarts or kills one starts its own."""
+    cluster = Cluster(supervisor, "test-cluster").start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Iterator[dict[str, Any]]:
+    """Return the conninfo (keywords for `psycopg.connect`) of a fresh empty database, entered as superuser."""
+    name = f"test_{secrets.token_hex(6)}"
+    cluster.create_database(name)
+    yield cluster.conninfo(name)
+    cluster.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def s3_server(supervisor: Supervisor) -> Iterator[S3Server]:
+    """Return a running S3 server on disk."""
+    store = ObjectStore(supervisor, "test-object-store").start()
+    yield S3Server(store.endpoint_url, store.access_key, store.secret_key, store.client())
+    store.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> str:
+    """Return the name of a fresh empty bucket on `s3_server`."""
+    name = f"test-{secrets.token_hex(6)}"
+    s3_server.client.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture(scope="session")
+def _mail_server(supervisor: Supervisor) -> Iterator[MailBox]:
+    box = MailBox(supervisor, "test-mail").start()
+    yield box
+    box.stop()
+
+
+@pytest.fixture
+def mail_box(_mail_server: MailBox) -> MailBox:
+    """Return a running mail server, its box empty: `host`, `port`, `login`, `password`, `folder`, `mails()`."""
+    _mail_server.clear()
+    return _mail_server
+
+
+@pytest.fixture(scope="session")
+def _running_sandbox() -> Iterator["Sandbox"]:
+    from sandbox.system import Sandbox
+
+    with Sandbox.start(scale="small", engine=False) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(_running_sandbox: "Sandbox") -> Iterator["Sandbox"]:
+    """Return a whole small T-Developer without its engine; what a test breaks is mended after it."""
+    yield _running_sandbox
+    _running_sandbox.mend()

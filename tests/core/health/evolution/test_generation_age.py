@@ -1,0 +1,40 @@
+"""evolution.generation_age."""
+
+import pytest
+
+from tdev_operators.core.errors import AccessDeniedError
+from tdev_operators.core.health.evolution import generation_age
+from tdev_operators.core.verdicts import Verdict
+
+FROM_THE_FUTURE = "UPDATE evolution_history SET timestamp = now() + interval '5 days' WHERE generation = 1"
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(0.1, Verdict.OK), (1.6, Verdict.WARNING), (2.1, Verdict.CRITICAL)])
+def test_age_of_the_last_generation(ports, shipped, history, tell, shift, verdict):
+    history.run(tell(shift=shift))
+    result = generation_age.check(ports(database=history.look), shipped)
+    assert result.verdict is verdict
+    assert f"Generation 24 was recorded {shift * 60:.0f} min ago" in result.summary
+    assert ("stalled" in result.summary) is (verdict is Verdict.CRITICAL)
+
+
+def test_no_generation_is_unknown(ports, shipped, history):
+    assert generation_age.check(ports(database=history.look), shipped).verdict is Verdict.UNKNOWN
+
+
+def test_rows_from_the_future_do_not_hide_a_stall(ports, shipped, history, tell):
+    history.run(tell(shift=3), FROM_THE_FUTURE)
+    result = generation_age.check(ports(database=history.look), shipped)
+    assert result.verdict is Verdict.CRITICAL
+    assert "2 rows of evolution_history lie in the future" in result.summary
+
+
+def test_rows_from_the_future_are_not_green(ports, shipped, history, tell):
+    history.run(tell(), FROM_THE_FUTURE)
+    assert generation_age.check(ports(database=history.look), shipped).verdict is Verdict.UNKNOWN
+
+
+def test_hidden_rows_are_not_judged(ports, shipped, history, tell):
+    history.run(tell(), "ALTER TABLE evolution_history ENABLE ROW LEVEL SECURITY")
+    with pytest.raises(AccessDeniedError, match="Row security"):
+        generation_age.check(ports(database=history.look), shipped)

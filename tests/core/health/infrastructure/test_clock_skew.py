@@ -1,0 +1,57 @@
+"""infrastructure.clock_skew."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tdev_operators.core.errors import TargetUnreachableError
+from tdev_operators.core.health.infrastructure import clock_skew
+from tdev_operators.core.verdicts import Verdict
+
+
+def now():
+    return datetime.now(UTC)
+
+
+def whole_second(skew=0.0):
+    return lambda: (now() + timedelta(seconds=skew)).replace(microsecond=0)
+
+
+def test_equal_clocks_are_ok(ports, shipped, fakes, arena):
+    system = ports(database=arena.look, objects=fakes.Objects(time=whole_second()), clock=now)
+    result = clock_skew.check(system, shipped)
+    assert result.verdict is Verdict.OK
+    assert [m.value for m in result.measurements] == [0.0, 0.0]
+    assert len(result.coverage.seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("skew", "verdict"), [(0.9, Verdict.OK), (-3.5, Verdict.WARNING), (3.5, Verdict.WARNING), (60, Verdict.CRITICAL)]
+)
+def test_a_store_whose_clock_is_off(ports, shipped, fakes, arena, skew, verdict):
+    system = ports(database=arena.look, objects=fakes.Objects(time=whole_second(skew)), clock=now)
+    assert clock_skew.check(system, shipped).verdict is verdict
+
+
+def test_a_worker_whose_clock_is_off_differs_from_both(ports, shipped, fakes, arena):
+    system = ports(
+        database=arena.look, objects=fakes.Objects(time=whole_second()), clock=lambda: now() - timedelta(minutes=1)
+    )
+    result = clock_skew.check(system, shipped)
+    assert result.verdict is Verdict.CRITICAL
+    assert all(59 < m.value < 61 for m in result.measurements)
+
+
+def test_a_slow_way_explains_a_difference(ports, shipped, fakes):
+    times = iter([0, 20] * 4)  # the clock before and after each question
+    start = datetime(2026, 11, 23, tzinfo=UTC)
+    database = fakes.Database([{"server_time": start + timedelta(seconds=1)}])
+    system = ports(
+        database=database,
+        objects=fakes.Objects(time=TargetUnreachableError("gone")),
+        clock=lambda: start + timedelta(seconds=next(times)),
+    )
+    result = clock_skew.check(system, shipped)
+    assert result.measurements[0].value == 0.0
+    assert result.verdict is Verdict.UNKNOWN  # the store could not be asked
+    assert result.because_of == "infrastructure.object_store"

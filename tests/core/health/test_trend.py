@@ -1,0 +1,57 @@
+"""The regression against textbook figures."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tdev_operators.core.health.trend import least_squares, student_t_below
+
+
+@pytest.mark.parametrize(
+    ("degrees", "critical"),
+    [(1, 6.3138), (2, 2.9200), (3, 2.3534), (4, 2.1318), (5, 2.0150), (10, 1.8125), (22, 1.7171), (120, 1.6577)],
+)
+def test_quantiles_of_student_t(degrees, critical):
+    assert student_t_below(critical, degrees) == pytest.approx(0.95, abs=2e-5)
+    assert student_t_below(-critical, degrees) == pytest.approx(0.05, abs=2e-5)
+
+
+@given(st.floats(-50, 50), st.integers(1, 200))
+def test_student_t_is_a_distribution(t, degrees):
+    p = student_t_below(t, degrees)
+    assert 0 <= p <= 1
+    assert p + student_t_below(-t, degrees) == pytest.approx(1)
+    assert student_t_below(t + 0.1, degrees) >= p - 1e-12
+
+
+def test_a_known_line():
+    # Anscombe's first set: slope 0.5001, standard error 0.1179.
+    xs = (10, 8, 13, 9, 11, 14, 6, 4, 12, 7, 5)
+    ys = (8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68)
+    trend = least_squares(list(zip(xs, ys, strict=True)))
+    assert trend.slope == pytest.approx(0.50009, abs=1e-5)
+    assert trend.standard_error == pytest.approx(0.11791, abs=1e-5)
+    assert trend.falling_confidence < 0.01
+
+
+def test_a_perfect_line_is_certain():
+    assert least_squares([(x, -x) for x in range(5)]).falling_confidence == pytest.approx(1)
+    assert least_squares([(x, x) for x in range(5)]).falling_confidence == pytest.approx(0)
+    assert least_squares([(x, 0.5) for x in range(5)]).falling_confidence == 0
+    assert student_t_below(math.inf, 3) == 1
+
+
+@given(st.floats(-1, 1), st.floats(0, 1e6))
+def test_the_slope_does_not_depend_on_the_origin(slope, origin):
+    trend = least_squares([(origin + x, slope * x + (x % 3) * 0.1) for x in range(12)])
+    same = least_squares([(x, slope * x + (x % 3) * 0.1) for x in range(12)])
+    assert trend.slope == pytest.approx(same.slope, abs=1e-6)
+
+
+def test_too_few_points_are_refused():
+    with pytest.raises(ValueError, match="three points"):
+        least_squares([(1, 1), (2, 2)])
+    with pytest.raises(ValueError, match="two places"):
+        least_squares([(1, 1), (1, 2), (1, 3)])

@@ -1,0 +1,196 @@
+"""`run` against real processes: bounds, time limits, and what is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tdev_operators.core import commands
+from tdev_operators.core.errors import CommandFailedError, InputError, TargetTimeoutError
+
+
+def _python(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", code, *arguments]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except FileNotFoundError:
+        return False
+
+
+def _eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return condition()
+
+
+def _pid_in(file: Path) -> int:
+    assert _eventually(lambda: file.exists() and file.read_text().endswith("\n"))
+    return int(file.read_text())
+
+
+def test_both_streams_and_the_exit_status_come_back() -> None:
+    code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)"
+    output = commands.run(_python(code), timeout_seconds=20)
+    assert (output.exit_status, output.stdout, output.stderr) == (7, "out\n", "err\n")
+    assert not output.truncated
+
+
+def test_a_signal_shows_as_negative_exit_status() -> None:
+    output = commands.run(["sh", "-c", "kill -KILL $$"], timeout_seconds=20)
+    assert output.exit_status == -signal.SIGKILL
+
+
+def test_more_input_and_output_than_a_pipe_holds_pass_at_once() -> None:
+    data = os.urandom(1_000_000).hex().encode()
+    output = commands.run(["cat"], stdin=data, timeout_seconds=20, output_limit_bytes=4 * commands.MIB)
+    assert output.stdout.encode() == data
+
+
+def test_a_command_that_reads_no_input_is_no_fault() -> None:
+    assert commands.run(["true"], stdin=b"x" * 1_000_000, timeout_seconds=20).exit_status == 0
+
+
+def test_output_without_end_is_cut_drained_and_said() -> None:
+    code = "import sys\nfor stream in (sys.stdout, sys.stderr):\n    for _ in range(300): stream.write('x' * 10_000)"
+    output = commands.run(_python(code), timeout_seconds=20, output_limit_bytes=1000)
+    assert output.truncated
+    assert output.exit_status == 0  # it was drained to its end, not stopped
+    assert (len(output.stdout), len(output.stderr)) == (1000, 1000)
+
+
+def test_output_of_exactly_the_limit_is_whole() -> None:
+    output = commands.run(["printf", "12345"], timeout_seconds=20, output_limit_bytes=5)
+    assert (output.stdout, output.truncated) == ("12345", False)
+
+
+def test_an_endless_printer_ends_at_its_time_limit_in_bounded_memory() -> None:
+    with pytest.raises(TargetTimeoutError, match=r"^The command yes did not end within 0\.5 s and was killed"):
+        commands.run(["yes"], timeout_seconds=0.5, output_limit_bytes=1000)
+
+
+def test_the_time_limit_ends_the_whole_group_though_it_ignores_sigterm(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    script = f'trap "" TERM; (trap "" TERM; sh -c \'echo $PPID\' > {child}; sleep 600) & wait; sleep 600'
+    started = time.monotonic()
+    with pytest.raises(TargetTimeoutError):
+        commands.run(["sh", "-c", script], timeout_seconds=0.7)
+    assert time.monotonic() - started < 10
+    assert _eventually(lambda: not _is_alive(_pid_in(child)))
+
+
+def test_a_command_may_tidy_up_on_sigterm(tmp_path: Path) -> None:
+    mark = tmp_path / "tidied"
+    script = f'trap "touch {mark}; exit 0" TERM; while :; do sleep 0.05; done'
+    with pytest.raises(TargetTimeoutError):
+        commands.run(["sh", "-c", script], timeout_seconds=0.7)
+    assert mark.exists()
+
+
+def test_what_a_command_leaves_running_is_killed_with_its_end(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    started = time.monotonic()
+    output = commands.run(["sh", "-c", f"sleep 600 & echo $! > {left}; echo done"], timeout_seconds=60)
+    assert output.stdout == "done\n"
+    assert time.monotonic() - started < 10
+    assert _eventually(lambda: not _is_alive(_pid_in(left)))
+
+
+def test_a_daemon_that_keeps_the_streams_open_does_not_hold_us(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    started = time.monotonic()
+    try:
+        script = f"setsid sh -c 'echo $$ > {pid}; exec sleep 600' & while [ ! -s {pid} ]; do sleep 0.05; done; echo up"
+        output = commands.run(["sh", "-c", script], timeout_seconds=60)
+        assert output.stdout == "up\n"
+        assert time.monotonic() - started < 10
+        assert _is_alive(_pid_in(pid))  # it left the group on purpose
+    finally:
+        os.kill(_pid_in(pid), signal.SIGKILL)
+
+
+def test_children_and_grandchildren_die_when_we_are_killed(tmp_path: Path) -> None:
+    child, grandchild = tmp_path / "child", tmp_path / "grandchild"
+    script = f"sh -c 'echo $$ > {grandchild}; sleep 600' & echo $$ > {child}; wait"
+    code = (
+        "import sys; from tdev_operators.core import commands;"
+        "commands.run(['sh', '-c', sys.argv[1]], timeout_seconds=600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, script])
+    try:
+        pids = [_pid_in(child), _pid_in(grandchild)]
+        assert all(map(_is_alive, pids))
+    finally:
+        parent.kill()
+        parent.wait()
+    assert _eventually(lambda: not any(map(_is_alive, pids)))
+
+
+def test_no_process_and_no_descriptor_is_left_after_many_commands_in_threads() -> None:
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    def children() -> set[str]:
+        return set(" ".join(f.read_text() for f in Path("/proc/self/task").glob("*/children")).split())
+
+    before, children_before = descriptors(), children()
+    statuses: list[int] = []
+
+    def work() -> None:
+        statuses.extend(commands.run(["sh", "-c", "exit 3"], timeout_seconds=60).exit_status for _ in range(5))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [3] * 20
+    assert _eventually(lambda: descriptors() <= before)
+    assert children() <= children_before
+
+
+@pytest.mark.parametrize("name", ["no-such-command-here", "/no/such/command", "/etc/passwd"])
+def test_a_missing_executable_is_an_input_error_with_the_hint(name: str) -> None:
+    with pytest.raises(InputError, match=rf"^There is no command {name} on this machine; apt-get install it\.$"):
+        commands.run([name], timeout_seconds=20, install_hint="apt-get install it")
+
+
+def test_a_nul_character_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="NUL"):
+        commands.run(["echo", "a\0b"], timeout_seconds=20)
+
+
+def test_what_the_system_cannot_start_is_said_without_the_arguments(tmp_path: Path) -> None:
+    no_program = tmp_path / "no-program"
+    no_program.write_bytes(b"\x7fELF nothing")
+    no_program.chmod(0o755)
+    with pytest.raises(CommandFailedError, match="Exec format error") as caught:
+        commands.run([str(no_program), "argument"], timeout_seconds=20)
+    assert "argument" not in str(caught.value)
+
+
+def test_a_child_sees_only_what_it_needs_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_TDEV_POSTGRES", "postgres://user:s3cret@host/db")
+    monkeypatch.setenv("PGPASSWORD", "s3cret")
+    output = commands.run(["env"], timeout_seconds=20, env={"PGUSER": "backup"})
+    assert "s3cret" not in output.stdout
+    assert "PGUSER=backup" in output.stdout.splitlines()
+    assert "LC_ALL=C.UTF-8" in output.stdout.splitlines()
+
+
+def test_it_costs_little() -> None:
+    started = time.monotonic()
+    for _ in range(20):
+        commands.run(["true"], timeout_seconds=20)
+    assert time.monotonic() - started < 10  # 0.1 s here; a bound that only an accident breaks

@@ -1,0 +1,87 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FILES = sorted((REPOSITORY / "dags").glob("*.py"))
+# What a DAG file must not load while it is parsed; each costs a tenth of a second or more, every time.
+HEAVY = ("boto3", "botocore", "paramiko", "psycopg", "dns", "tdev_operators.core.settings", "tdev_operators.hooks")
+
+
+@pytest.fixture(scope="module")
+def dags():
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(REPOSITORY / "dags")
+    assert bag.import_errors == {}
+    return bag.dags
+
+
+def test_every_file_is_one_dag_of_its_name(dags):
+    assert sorted(dags) == [file.stem for file in FILES]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_dag_file_has_no_logic_and_says_airflow_and_dag(file):
+    text = file.read_text(encoding="utf-8")
+    assert "from airflow.sdk import DAG" in text, "Airflow skips files without the words"
+    tree = ast.parse(text)
+    logic = (ast.FunctionDef, ast.ClassDef, ast.If, ast.For, ast.While, ast.Try, ast.Lambda)
+    assert not [node for node in ast.walk(tree) if isinstance(node, logic)]
+    assert "environ" not in text
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_parsing_a_dag_file_imports_nothing_heavy(file):
+    program = (
+        "import sys, runpy; import airflow.sdk, airflow.timetables.trigger; before = set(sys.modules);"
+        f"runpy.run_path({str(file)!r}); new = set(sys.modules) - before;"
+        f"print('loaded:', *sorted(m for m in new if m.startswith({HEAVY!r})))"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1].split() == ["loaded:"]
+
+
+def test_every_task_is_bounded_and_every_red_task_is_explained(dags):
+    for dag in dags.values():
+        assert dag.doc_md
+        for task in dag.tasks:
+            assert task.execution_timeout is not None, task.task_id
+            verb = task.task_id.rpartition(".")[2]
+            assert verb == "close_run" or f"{verb}`" in dag.doc_md, (
+                f"{dag.dag_id}: what to do when {task.task_id} is red?"
+            )
+
+
+def test_an_item_is_due_then_work_then_report_then_judge(dags):
+    daily = dags["tdev_daily"]
+    item = daily.task_group.children["health_check"]
+    tasks = {task_id.removeprefix("health_check."): task for task_id, task in item.children.items()}
+    assert list(tasks) == ["check", "due", "report", "judge"]
+    assert tasks["due"].downstream_task_ids == {"health_check.check"}
+    assert tasks["check"].downstream_task_ids == {"health_check.report", "health_check.judge"}
+    assert tasks["report"].downstream_task_ids == {"health_check.judge", "close_run"}
+    assert tasks["report"].trigger_rule == "all_done"
+    assert tasks["judge"].trigger_rule == "all_success"
+    assert tasks["judge"].retries == 0
+    assert tasks["check"].max_active_tis_per_dag == 1
+    assert tasks["check"].retry_policy is not None
+    assert daily.task_dict["close_run"].is_teardown, "as a plain leaf it would hide a red judge from the run's state"
+
+
+def test_missed_slots_and_backfills(dags):
+    for dag in dags.values():
+        assert dag.catchup is False
+        assert {str(kind.value) for kind in dag.allowed_run_types} == {"scheduled", "manual"}
+
+
+def test_the_plugins_folder_hides_the_package_from_airflow():
+    # Without this line Airflow executes every module below plugins/ a second time, in every process.
+    assert (REPOSITORY / "plugins" / ".airflowignore").read_text(encoding="utf-8") == "tdev_operators/\n"
+    from airflow._shared.module_loading import find_path_from_directory
+
+    found = list(find_path_from_directory(str(REPOSITORY / "plugins"), ".airflowignore", "glob"))
+    assert [path for path in found if path.endswith(".py")] == []

@@ -1,0 +1,238 @@
+"""TLS ends: good ones, and every way to be bad."""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from sandbox.certificates import Authority
+from tdev_operators.core.errors import (
+    GarbledAnswerError,
+    SetupMissingError,
+    TargetTimeoutError,
+    TargetUnreachableError,
+)
+from tdev_operators.hooks.tls import TlsProbe
+
+NAME = "api.t-developer.com"
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+
+
+class _Resolver:
+    """Knows the same addresses for every name but nowhere.example."""
+
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = addresses
+
+    def resolve(self, name: str) -> tuple[str, ...]:
+        return () if name == "nowhere.example" else self._addresses
+
+
+LOOPBACK = _Resolver("127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def probe(authority: Authority, tmp_path: Path) -> TlsProbe:
+    (tmp_path / "ca.pem").write_bytes(authority.root_pem)
+    return TlsProbe(LOOPBACK, ca_file=str(tmp_path / "ca.pem"), timeout_seconds=5)
+
+
+@pytest.fixture
+def serve(listen: Any, tmp_path: Path) -> Callable[..., int]:
+    """Serve a PEM of key and chain; returns the port."""
+
+    def start(pem: bytes, *, family: socket.AddressFamily = socket.AF_INET, old: bool = False) -> int:
+        file = tmp_path / "server.pem"
+        file.write_bytes(pem)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        if old:
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")
+            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+
+        def talk(line: socket.socket) -> None:
+            with context.wrap_socket(line, server_side=True) as secured:
+                secured.recv(1)
+
+        return int(listen(talk, family).port)
+
+    return start
+
+
+def _self_signed(name: str) -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return secret + certificate.public_bytes(pem)
+
+
+def _names_in(chain: tuple[bytes, ...]) -> list[str]:
+    return [
+        str(x509.load_der_x509_certificate(one).subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+        for one in chain
+    ]
+
+
+def test_a_good_end_shows_its_chain_and_no_refusal(authority: Authority, probe: TlsProbe, serve: Any) -> None:
+    port = serve(authority.issue(NAME, since=NOW - DAY, until=NOW + 300 * DAY))
+    served = probe.probe(NAME, port)
+    assert _names_in(served.chain) == [NAME, "T-Developer Sandbox Intermediate"]
+    assert (served.refusal, served.protocol, served.address) == ("", "TLSv1.3", f"127.0.0.1:{port}")
+
+
+def test_an_end_on_ipv6_is_reached(authority: Authority, serve: Any, tmp_path: Path) -> None:
+    port = serve(authority.issue(NAME, since=NOW - DAY, until=NOW + DAY), family=socket.AF_INET6)
+    (tmp_path / "ca.pem").write_bytes(authority.root_pem)
+    both = TlsProbe(_Resolver("127.0.0.1", "::1"), ca_file=str(tmp_path / "ca.pem"))
+    served = both.probe(NAME, port)
+    assert (served.address, served.refusal) == (f"[::1]:{port}", "")
+
+
+def test_an_address_needs_no_resolver(probe: TlsProbe, serve: Any) -> None:
+    assert _names_in(probe.probe("127.0.0.1", serve(_self_signed(NAME))).chain) == [NAME]
+
+
+def _expired(authority: Authority) -> bytes:
+    return authority.issue(NAME, since=NOW - 90 * DAY, until=NOW - DAY)
+
+
+def _wrong_host(authority: Authority) -> bytes:
+    return authority.issue("other.t-developer.com", since=NOW - DAY, until=NOW + DAY)
+
+
+def _not_yet(authority: Authority) -> bytes:
+    return authority.issue(NAME, since=NOW + DAY, until=NOW + 90 * DAY)
+
+
+def _without_intermediate(authority: Authority) -> bytes:
+    whole = authority.issue(NAME, since=NOW - DAY, until=NOW + DAY)
+    end = b"-----END CERTIFICATE-----\n"
+    return whole.partition(end)[0] + end
+
+
+@pytest.mark.parametrize(
+    ("pem", "refusal"),
+    [
+        (_expired, "certificate has expired"),
+        (_not_yet, "certificate is not yet valid"),
+        (_wrong_host, "Hostname mismatch, certificate is not valid for 'api.t-developer.com'."),
+        (_without_intermediate, "unable to get local issuer certificate"),
+        (lambda _: _self_signed(NAME), "self-signed certificate"),
+        (lambda _: Authority().issue(NAME, since=NOW - DAY, until=NOW + DAY), "unable to get local issuer certificate"),
+    ],
+    ids=["expired", "not yet", "wrong host", "chain broken", "self-signed", "unknown authority"],
+)
+def test_a_refused_end_still_shows_its_chain_and_why(
+    authority: Authority, probe: TlsProbe, serve: Any, pem: Callable[[Authority], bytes], refusal: str
+) -> None:
+    served = probe.probe(NAME, serve(pem(authority)))
+    assert served.refusal == refusal
+    assert served.chain
+    assert x509.load_der_x509_certificate(served.chain[0])
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
+def test_an_end_that_speaks_only_old_protocols_is_refused_and_shown(
+    authority: Authority, probe: TlsProbe, serve: Any
+) -> None:
+    served = probe.probe(NAME, serve(authority.issue(NAME, since=NOW - DAY, until=NOW + DAY), old=True))
+    assert served.protocol == "TLSv1.1"
+    assert "protocol version" in served.refusal
+    assert served.chain
+
+
+def test_a_handshake_that_hangs_costs_its_time_limit(silent: Any) -> None:
+    started = time.monotonic()
+    with pytest.raises(
+        TargetTimeoutError, match=rf"^The TLS end {NAME}:{silent.port} did not finish a handshake within 1 s"
+    ):
+        TlsProbe(LOOPBACK, timeout_seconds=1).probe(NAME, silent.port)
+    assert time.monotonic() - started < 5
+
+
+def test_a_handshake_that_drips_in_costs_its_time_limit(listen: Any) -> None:
+    def drip(line: socket.socket) -> None:
+        line.recv(1024)
+        line.sendall(b"\x16\x03\x03\x3f\xff")  # a record of 16 KiB that never ends
+        while True:
+            line.sendall(b"\x02")
+            time.sleep(0.05)
+
+    started = time.monotonic()
+    with pytest.raises((TargetTimeoutError, GarbledAnswerError)):
+        TlsProbe(LOOPBACK, timeout_seconds=1).probe(NAME, listen(drip).port)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"220 mail.example.com ESMTP\r\n", b""],
+    ids=["http", "smtp", "nothing"],
+)
+def test_plain_tcp_is_garbled(listen: Any, said: bytes) -> None:
+    def plain(line: socket.socket) -> None:
+        line.recv(4096)
+        line.sendall(said)
+        line.shutdown(socket.SHUT_RDWR)
+
+    with pytest.raises(GarbledAnswerError, match="speaks no TLS that we understand"):
+        TlsProbe(LOOPBACK, timeout_seconds=5).probe(NAME, listen(plain).port)
+
+
+def test_an_end_that_is_down_is_unreachable(free_port: int) -> None:
+    with pytest.raises(TargetUnreachableError, match=rf"{NAME}:{free_port} cannot be reached \(Connection refused\)"):
+        TlsProbe(LOOPBACK, timeout_seconds=5).probe(NAME, free_port)
+
+
+def test_a_name_without_an_address_is_unreachable() -> None:
+    with pytest.raises(TargetUnreachableError, match=r"nowhere\.example:443 has no address in DNS"):
+        TlsProbe(LOOPBACK).probe("nowhere.example", 443)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_ca_file_that_cannot_be_read_is_named(tmp_path: Path, free_port: int, content: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    with pytest.raises(SetupMissingError, match=r"cannot be read; mend tls\.ca_file"):
+        TlsProbe(LOOPBACK, ca_file=str(file)).probe(NAME, free_port)
+
+
+def test_ends_are_probed_side_by_side(authority: Authority, probe: TlsProbe, serve: Any) -> None:
+    port = serve(authority.issue(NAME, since=NOW - DAY, until=NOW + DAY))
+    refusals: list[str] = []
+    threads = [threading.Thread(target=lambda: refusals.append(probe.probe(NAME, port).refusal)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refusals == [""] * 6
