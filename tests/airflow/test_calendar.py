@@ -68,7 +68,8 @@ def test_an_active_run_does_not_hold_up_the_next_slot_and_only_the_late_item_is_
     assert "slow.deadline" in late[0]
 
 
-def test_clearing_a_run_repeats_its_items(house):
+def test_clearing_a_run_repeats_its_items(unpaused):
+    house = unpaused
     run_id = house.airflow.trigger(TRIAL, {"items": ["quick"]})
     house.airflow.wait_for_run(TRIAL, run_id)
     house.airflow.api(

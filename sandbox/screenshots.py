@@ -1,0 +1,165 @@
+"""`make screenshots`: pictures of the running product, taken by headless Chromium (Debian's package `chromium`).
+
+Starts the sandbox and Airflow, runs the daily tier once when all is well and once when the evolution is stalled, logs
+in over the browser's own form, and writes PNG files into docs/pictures/.
+"""
+
+import base64
+import json
+import shutil
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import connect
+
+from sandbox.airflow import Airflow
+from sandbox.processes import REPOSITORY, SandboxError, Supervisor, end_on_signals, free_port
+from sandbox.system import Sandbox
+
+_FOLDER = REPOSITORY / "docs" / "pictures"
+_DAG = "tdev_daily"
+_SIZE = (1440, 900)
+# Chromium asks its maker's servers for many things; a picture needs none of them.
+_QUIET = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+
+
+class Browser:
+    """One page of a headless Chromium, driven through its debugging protocol."""
+
+    def __init__(self, address: str) -> None:
+        """Attach to the page whose debugging address this is."""
+        self._line = connect(address, max_size=None)
+        self._count = 0
+        self.call("Page.enable")
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=_SIZE[0],
+            height=_SIZE[1],
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send one command and return its result."""
+        self._count += 1
+        self._line.send(json.dumps({"id": self._count, "method": method, "params": params}))
+        while True:
+            answer = json.loads(self._line.recv(timeout=60))
+            if answer.get("id") == self._count:
+                if "error" in answer:
+                    raise SandboxError(f"{method}: {answer['error']['message']}")
+                result: dict[str, Any] = answer["result"]
+                return result
+
+    def run(self, script: str) -> Any:
+        """Evaluate JavaScript in the page and return its value."""
+        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def open(self, url: str, *, until: str, seconds: float = 60.0) -> None:
+        """Go to an address and wait until a JavaScript expression is true."""
+        self.call("Page.navigate", url=url)
+        deadline = time.monotonic() + seconds
+        while not self.run(until):
+            if time.monotonic() > deadline:
+                raise SandboxError(f"{url} did not show what it should: {until}")
+            time.sleep(0.3)
+        time.sleep(1.5)  # let charts and fonts settle
+
+    def picture(self, name: str) -> Path:
+        """Write what the page shows to docs/pictures."""
+        file = _FOLDER / f"{name}.png"
+        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+        return file
+
+
+@contextmanager
+def browser(supervisor: Supervisor) -> Iterator[Browser]:
+    """Start Chromium below a supervisor and yield its page."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        raise SandboxError("Chromium is missing; apt-get install chromium.")
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="tdev-browser-") as profile:
+        argv = [program, *_QUIET, f"--remote-debugging-port={port}", f"--user-data-dir={profile}", "about:blank"]
+
+        def pages() -> list[dict[str, str]]:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=5) as answer:
+                    return [page for page in json.load(answer) if page["type"] == "page"]
+            except OSError:
+                return []
+
+        supervisor.spawn("browser", argv, ready=lambda: bool(pages()), ready_seconds=60)
+        try:
+            yield Browser(pages()[0]["webSocketDebuggerUrl"])
+        finally:
+            supervisor.stop("browser")
+
+
+def log_in(page: Browser, airflow: Airflow, user: str = "admin") -> None:
+    """Fill in Airflow's own login form."""
+    page.open(f"{airflow.url}/", until="!!document.querySelector('input[name=username]')")
+    fields = {"username": user, "password": airflow.passwords[user]}
+    for name, value in fields.items():
+        page.run(f"document.querySelector('input[name={name}]').value = {json.dumps(value)}")
+    page.run("document.querySelector('form').submit()")
+    page.open(f"{airflow.url}/dags", until=_shows(_DAG))
+
+
+def _shows(text: str) -> str:
+    return f"document.body.innerText.includes({json.dumps(text)})"
+
+
+def take(system: Sandbox, airflow: Airflow) -> list[Path]:
+    """Run the tier, well and broken, and take every picture."""
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    for what in ("", "stall_evolution", ""):
+        system.mend()
+        if what:
+            system.break_(what)
+        run_id = airflow.trigger(_DAG, {"items": ["health_check"]})
+        airflow.wait_for_run(_DAG, run_id)
+        if what:
+            red = airflow.xcom(_DAG, run_id, "health_check.report")["report_id"]
+    with browser(system.supervisor) as page:
+        log_in(page, airflow)
+        taken = [page.picture("dags")]
+        page.open(f"{airflow.url}/dags/{_DAG}", until=_shows("health_check"))
+        taken.append(page.picture("grid"))
+        page.open(f"{airflow.url}/dags/{_DAG}/trigger", until=_shows("Items to do now"))
+        taken.append(page.picture("trigger"))
+        page.open(f"{airflow.url}/plugin/maintenance", until="!!document.querySelector('iframe')")
+        taken.append(page.picture("maintenance"))
+        page.open(f"{airflow.url}/tdev/reports/{red}", until=_shows("evolution.generation_age"))
+        taken.append(page.picture("report"))
+    return taken
+
+
+def main() -> None:
+    """Take the pictures and say where they are."""
+    end_on_signals()
+    with Sandbox.start(scale="full") as system:
+        airflow = Airflow(system.supervisor, system.control, system.environment).start()
+        airflow.wait_for_dag(_DAG)
+        for file in take(system, airflow):
+            print(file.relative_to(REPOSITORY), file=sys.stdout, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""The documentation says what is."""
+
+import re
+from pathlib import Path
+
+from tdev_operators.core.health.registry import all_checks
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def test_every_check_stands_on_its_page_with_what_it_is_about():
+    page = (REPOSITORY / "docs" / "health-check.md").read_text(encoding="utf-8")
+    for check in all_checks():
+        star = "*" if check.doubtful else ""
+        assert f"| `{check.name}`{star} | {check.about} | {', '.join(check.needs)} |" in page
+
+
+def test_no_page_links_to_what_is_not_there():
+    for page in [REPOSITORY / "README.md", REPOSITORY / "sandbox" / "README.md", *(REPOSITORY / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_command_of_the_makefile_that_the_readme_names_is_there():
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    for command in set(re.findall(r"`?make ([a-z-]+)", (REPOSITORY / "README.md").read_text(encoding="utf-8"))):
+        assert re.search(rf"^{command}:", makefile, re.MULTILINE), command
