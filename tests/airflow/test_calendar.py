@@ -1,8 +1,11 @@
 """Slots, deadlines and overlaps in a real scheduler. Slots of the trial tier come every minute."""
 
+import os
+import signal
 import time
 from datetime import datetime, timedelta
 
+import psycopg
 import pytest
 
 TRIAL = "tdev_trial_slots"
@@ -79,3 +82,38 @@ def test_clearing_a_run_repeats_its_items(unpaused):
     assert house.airflow.wait_for_run(TRIAL, run_id) == "success"
     tries = house.airflow.api("GET", f"/dags/{TRIAL}/dagRuns/{run_id}/taskInstances/quick.check").json()["try_number"]
     assert tries == 2
+
+
+@pytest.mark.faults
+def test_a_killed_task_is_done_again_and_reported_once(unpaused):
+    house = unpaused
+    house.system.mail.clear()
+    run_id = house.airflow.trigger(TRIAL, {"items": ["killed"]})
+    path = f"/dags/{TRIAL}/dagRuns/{run_id}/taskInstances/killed.check"
+
+    def running():
+        task = house.airflow.api("GET", path).json()
+        return task["pid"] if task["state"] == "running" and task["pid"] else None
+
+    pid = wait_until(running, seconds=60, what="the task")
+    time.sleep(3)  # it holds its lease and has opened the item
+    os.kill(pid, signal.SIGKILL)
+    assert house.airflow.wait_for_run(TRIAL, run_id, seconds=400) == "success"
+    assert house.airflow.api("GET", path).json()["try_number"] > 1
+    with psycopg.connect(**house.system.control.conninfo("ledger")) as ledger:
+        attempts = ledger.execute(
+            "select attempt.ended_at is not null, report.id is not null from maintenance.item_attempts attempt"
+            " join maintenance.item_runs run on run.id = attempt.item_run_id"
+            " left join maintenance.reports report on report.attempt_id = attempt.id"
+            " where run.run_id = %s order by attempt.attempt",
+            (run_id,),
+        ).fetchall()
+        leases = ledger.execute("select name from maintenance.leases where expires_at > now()").fetchall()
+    assert attempts[-1] == (True, True)
+    assert sum(reported for _, reported in attempts) == 1
+    assert ("item:killed",) not in leases
+    assert [
+        mail["Subject"]
+        for mail in house.system.mail.mails()
+        if "killed" in mail["Subject"] and "UNKNOWN" in mail["Subject"]
+    ] == []

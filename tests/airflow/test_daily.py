@@ -127,7 +127,12 @@ def test_an_engineer_may_start_the_tier_and_a_viewer_may_not(house):
 
 
 def test_no_secret_is_in_airflows_logs(house):
-    secrets = {house.system.mail.password, *house.system.secrets}
-    for log in (house.airflow.home / "logs").rglob("*.log"):
+    system = house.system
+    secrets = {system.mail.password, system.api.token, system.objects.secret_key, system.web_hooks.slack_url}
+    secrets |= {system.source.conninfo("t_developer", user="maintenance")["password"]}
+    secrets |= {system.control.conninfo("ledger", user="ledger")["password"]}
+    logs = [*(house.airflow.home / "logs").rglob("*.log"), *(system.home / "logs").glob("airflow-*.log")]
+    assert logs
+    for log in logs:
         text = log.read_text(encoding="utf-8", errors="replace")
         assert not [secret for secret in secrets if secret in text], log

@@ -53,6 +53,18 @@ def test_a_slot_is_overdue_after_its_time_and_a_grace(minutes, health):
     assert found.health is health
 
 
+@pytest.mark.parametrize(("minutes", "health"), [(29, Health.WELL), (31, Health.OVERDUE)])
+def test_an_item_that_began_and_never_ended_is_overdue(minutes, health):
+    found = assess(
+        [HEALTH],
+        [last(HEALTH, NINE, None)],
+        {"daily": NINE + timedelta(hours=1)},
+        [],
+        NINE + timedelta(minutes=minutes),
+    )
+    assert found.health is health
+
+
 def test_a_tier_whose_runs_never_end_is_silent():
     found = state(NINE + timedelta(hours=1), ran_at=NINE, beat_at=NINE - timedelta(days=1))
     assert found.items[0].overdue_since is None

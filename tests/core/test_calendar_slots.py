@@ -29,8 +29,9 @@ def test_the_slot_decides_the_items_of_a_scheduled_run():
     assert items == ("evolution_metrics_review",)
 
 
-def test_between_slots_a_scheduled_run_has_nothing_to_do():
-    assert DAILY.items_of_run(run_type="scheduled", logical_date=at("2026-11-23T10:01"), chosen=None) == ()
+def test_a_scheduled_run_of_a_slot_that_the_calendar_no_longer_has_is_refused_and_not_green():
+    with pytest.raises(InputError, match="due at 10:01 UTC: the calendar changed since this slot"):
+        DAILY.items_of_run(run_type="scheduled", logical_date=at("2026-11-23T10:01"), chosen=None)
 
 
 def test_the_slot_is_read_in_utc_whatever_the_zone_of_the_moment():

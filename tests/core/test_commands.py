@@ -189,6 +189,23 @@ def test_a_child_sees_only_what_it_needs_of_our_environment(monkeypatch: pytest.
     assert "LC_ALL=C.UTF-8" in output.stdout.splitlines()
 
 
+def test_what_cannot_be_killed_does_not_hold_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A process that waits inside the kernel takes no signal; here none is sent.
+    made: list[subprocess.Popen[bytes]] = []
+    popen = commands._popen
+    monkeypatch.setattr(commands, "_popen", lambda *args, **keywords: made.append(popen(*args, **keywords)) or made[-1])
+    monkeypatch.setattr(os, "killpg", lambda *_: None)
+    started = time.monotonic()
+    try:
+        with pytest.raises(CommandFailedError, match=r"^Process \d+ was killed and does not end"):
+            commands.run(["sleep", "600"], timeout_seconds=0.2)
+        assert time.monotonic() - started < 15
+    finally:
+        for process in made:
+            process.kill()
+            process.wait()
+
+
 def test_it_costs_little() -> None:
     started = time.monotonic()
     for _ in range(20):

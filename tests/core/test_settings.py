@@ -111,6 +111,119 @@ def test_the_shipped_file_is_whole_and_frozen():
             "alerts.channels[2]: 'slak' is not one of the choices; write one of 'mail', 'slack' or 'sns'.",
             id="unknown channel",
         ),
+        *[
+            pytest.param(
+                "disk_used_percent = { warning = 80, critical = 90 }",
+                f"disk_used_percent = {{ warning = 80, critical = {figure} }}",
+                f"health.infrastructure.disk_used_percent.critical: {shown} {said}",
+                id=f"a limit of {figure}",
+            )
+            for figure, shown, said in [
+                ("nan", "nan", "is not a plain number; write the figure alone"),
+                ("inf", "inf", "is not a plain number; write the figure alone"),
+                ("800", "800", "is too large; give a figure of at most 100."),
+                ("true", "True", "is not a plain number; write the figure alone"),
+            ]
+        ],
+        pytest.param(
+            "load_per_core = { warning = 2,",
+            "load_per_core = { warning = -2,",
+            "health.infrastructure.load_per_core.warning: -2 is too small; give a figure at least 0.",
+            id="negative limit",
+        ),
+        pytest.param(
+            "cache_hit_percent = { warning = 98, critical = 90 }",
+            "cache_hit_percent = { warning = 0.98, critical = 0.9 }",
+            "health.database.cache_hit_percent: warning = 0.98 is a fraction; write it in percent: 98, not 0.98.",
+            id="fraction instead of percent",
+        ),
+        pytest.param(
+            'name = "ws.t-developer.com"',
+            'name = "API.t-developer.com"',
+            "public_names: two entries have the name and port 'api.t-developer.com:443'; give each its own",
+            id="one public name twice",
+        ),
+        pytest.param(
+            "[[public_names]]",
+            '[[hosts]]\nname = "t-developer-1"\nreach = "local"\n\n[[public_names]]',
+            "hosts: two entries have the name 't-developer-1'; give each its own, or remove one.",
+            id="two hosts with one name",
+        ),
+        pytest.param(
+            'path = "/agents"',
+            'path = "/health"',
+            "health.api.endpoints: two entries have the path '/health'; give each its own",
+            id="one endpoint twice",
+        ),
+        pytest.param(
+            "stalled_after_seconds = 7200",
+            "stalled_after_seconds = 3600",
+            "evolution: stalled_after_seconds must be above generation_interval_seconds",
+            id="stalled between two generations",
+        ),
+        pytest.param(
+            'disks = ["/", "/var/log"]',
+            "disks = []",
+            "hosts[1].disks: the list is empty; give at least one.",
+            id="a host without disks",
+        ),
+        pytest.param(
+            'disks = ["/", "/var/log"]',
+            'disks = ["var/log"]',
+            "hosts[1].disks[1]: 'var/log' is not an absolute path; begin it with /.",
+            id="relative disk",
+        ),
+        pytest.param(
+            'directory = "/var/log/t-developer"',
+            'directory = "log"',
+            "logs.directory: 'log' is not an absolute path; begin it with /.",
+            id="relative log folder",
+        ),
+        pytest.param(
+            'health_path = "/health"',
+            'health_path = "health"',
+            "health.api.health_path: 'health' is not a path of the API; begin it with /",
+            id="relative path of the API",
+        ),
+        pytest.param(
+            'checkpoints = "t-developer-checkpoints"',
+            'checkpoints = "t-developer-agents"',
+            "buckets: agents and checkpoints name the same bucket 't-developer-agents';",
+            id="agents among the checkpoints",
+        ),
+        pytest.param(
+            'resolver = "system"',
+            'resolver = "foo"',
+            'dns.resolver: \'foo\' is no resolver; write "system" or "address:port"',
+            id="no resolver",
+        ),
+        pytest.param(
+            "important_metrics_days = 90",
+            "important_metrics_days = 29",
+            "retention: important_metrics_days must not be below metrics_days",
+            id="what is important goes first",
+        ),
+        *[
+            pytest.param(
+                'source_key = "{name}/{version}.py"',
+                f'source_key = "{pattern}"',
+                "health.agents: source_key must hold {name}, may hold {version}, and no other field;",
+                id=f"source key {pattern}",
+            )
+            for pattern in ("agent.py", "{name}/{id}.py", "{name}/{version.py", "{name}{}")
+        ],
+        pytest.param(
+            "confirm_pause_seconds = 0.5",
+            "confirm_pause_seconds = 60",
+            "health.confirm_pause_seconds: 60 is too large; give a figure of at most 5 in seconds.",
+            id="pause longer than the check",
+        ),
+        pytest.param(
+            "check_timeout_seconds = 20",
+            "check_timeout_seconds = 0.0001",
+            "health.check_timeout_seconds: 0.0001 is too small; give a figure at least 5 in seconds.",
+            id="no time at all",
+        ),
     ],
 )
 def test_each_mistake_gets_one_sentence_with_file_key_and_remedy(tmp_path, old, new, expected):

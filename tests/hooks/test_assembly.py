@@ -1,13 +1,14 @@
 """The ports put together from settings and connections."""
 
 import json
+import math
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
-from tdev_operators.core.errors import SetupMissingError
+from tdev_operators.core.errors import SetupMissingError, TargetTimeoutError
 from tdev_operators.core.settings import load_settings
 from tdev_operators.hooks.assembly import system_ports
 from tdev_operators.hooks.connections import EnvironmentConnections
@@ -37,6 +38,20 @@ def test_the_ports_are_built_and_nothing_is_opened(silent: Any) -> None:
     assert list(ports.hosts) == ["t-developer-1"]
     assert silent.accepted == 0
     assert "secret" not in repr(ports)
+
+
+def test_outages_of_all_targets_are_forgotten_on_demand(silent: Any) -> None:
+    environment = _environment(silent.port)
+    del environment["AIRFLOW_CONN_TDEV_POSTGRES"]
+    ports = system_ports(load_settings(), EnvironmentConnections(environment))
+    host: Any = ports.hosts["t-developer-1"]
+    for memory in (host.memory, ports.objects.memory, ports.api.memory):
+        memory._error, memory._until = TargetTimeoutError("Silence."), math.inf
+    ports.forget_outages()
+    for memory in (host.memory, ports.objects.memory, ports.api.memory):
+        with memory.attempt():
+            pass
+    assert host._connect_seconds == 5
 
 
 def test_a_missing_connection_takes_only_its_own_port(silent: Any) -> None:

@@ -70,6 +70,19 @@ def test_a_costly_outage_is_remembered_for_a_short_time() -> None:
         pass
 
 
+def test_an_outage_is_forgotten_on_demand_and_a_refusal_is_not() -> None:
+    clock = _Clock()
+    memory = OutageMemory(refusals=True, clock=clock)
+    with pytest.raises(TargetTimeoutError):
+        _fail(memory, TargetTimeoutError("It did not answer."), clock, 5)
+    memory.forget_outage()
+    with pytest.raises(AccessDeniedError):
+        _fail(memory, AccessDeniedError("No."))
+    memory.forget_outage()
+    with pytest.raises(AccessDeniedError), memory.attempt():
+        pytest.fail("nobody should have been asked")
+
+
 def test_what_failed_at_once_is_asked_again() -> None:
     memory = OutageMemory(clock=_Clock())
     with pytest.raises(TargetUnreachableError):

@@ -29,7 +29,7 @@ from tdev_operators.core.settings import HostSettings
 from tdev_operators.hooks.connections import ConnectionFacts, EnvironmentConnections
 from tdev_operators.hooks.hosts import host_of
 from tdev_operators.hooks.hosts.local import LocalHost
-from tdev_operators.hooks.hosts.ssh import SshHost
+from tdev_operators.hooks.hosts.ssh import SshHost, _converse
 from tdev_operators.hooks.hosts.ssm import STDOUT_LIMIT_CHARACTERS, SsmHost
 from tests.debian import needs_debian
 
@@ -282,6 +282,42 @@ def test_the_host_key_may_stand_as_ssh_keyscan_prints_it(sshd: Sshd) -> None:
     host = SshHost("t-developer-1", sshd.facts(host_key=f"[127.0.0.1]:{sshd.port} {sshd.host_key}"))
     assert host.run(["echo", "in"]).stdout == "in\n"
     host.close()
+
+
+class _LateChannel:
+    """A channel on which output, end and exit status arrive together, right after the streams were found empty."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.eof_received = False
+        self._out = b""
+
+    def recv_ready(self) -> bool:
+        return bool(self._out)
+
+    def recv_stderr_ready(self) -> bool:
+        if not self.eof_received:
+            self._out, self.eof_received = b"the answer\n", True
+        return False
+
+    def exit_status_ready(self) -> bool:
+        return self.eof_received
+
+    def recv(self, size: int) -> bytes:
+        out, self._out = self._out, b""
+        return out
+
+    def recv_exit_status(self) -> int:
+        return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+def test_output_that_arrives_with_the_exit_status_is_not_lost() -> None:
+    channel: Any = _LateChannel()
+    assert _converse(channel, "echo", b"").stdout == "the answer\n"
 
 
 def test_a_host_that_is_down_is_unreachable(sshd: Sshd, free_port: int) -> None:

@@ -86,7 +86,9 @@ def test_the_token_goes_only_with_authorised_requests(server: _Server) -> None:
     api = _api(server.port)
     api.get("/agents?limit=3")
     api.get("/agents", authorised=False)
-    [(path, with_token), (_, without)] = server.seen
+    api.get("/agents", authorised=False, forged_token="made-up")
+    [(path, with_token), (_, without), (_, forged)] = server.seen
+    assert forged["authorization"] == "Bearer made-up"
     assert path == "/agents?limit=3"
     assert with_token["authorization"] == f"Bearer {TOKEN}"
     assert "authorization" not in without
@@ -120,6 +122,13 @@ def test_proxies_of_the_environment_are_left_aside(server: _Server, monkeypatch:
 )
 def test_the_name_is_scheme_host_and_port(fields: dict[str, Any], name: str) -> None:
     assert HttpApi(ConnectionFacts("tdev_api", "http", **fields)).name == name
+
+
+def test_a_password_in_the_address_is_refused_and_never_shown(everything_said: Callable[[BaseException], str]) -> None:
+    api = HttpApi(ConnectionFacts("tdev_api", "http", host="https://me:hidden-word@api.example.com"))
+    with pytest.raises(SetupMissingError, match="user or password in its host") as caught:
+        api.get("/health")
+    assert "hidden-word" not in everything_said(caught.value) + repr(api)
 
 
 def test_a_base_path_stays_before_every_path(server: _Server) -> None:

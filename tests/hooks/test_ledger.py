@@ -254,13 +254,18 @@ def test_a_message_is_claimed_by_one_worker_and_sent_once_a_channel(ledger):
     assert ledger.next_delivery("slack", NOON) is not None
 
 
-def test_a_failed_delivery_is_tried_again_for_a_day(ledger):
+def test_a_failed_delivery_is_tried_again_for_a_week(ledger):
     decide_red(ledger, REF, "report:one")
     first = ledger.next_delivery("mail", NOON)
     ledger.record_delivery(first, NOON, "The mail server is down.")
     assert ledger.next_delivery("mail", NOON) is None
     assert ledger.next_delivery("mail", NOON + timedelta(minutes=2)) == first
-    assert ledger.next_delivery("mail", NOON + timedelta(hours=25)) is None
+    assert ledger.waiting(["mail"], NOON) == 1
+    ledger.record_delivery(first, NOON + timedelta(minutes=2), "Still down.")
+    # The daily tier has one slot a day: the next run comes a day and some seconds later.
+    assert ledger.next_delivery("mail", NOON + timedelta(hours=24, seconds=30)) == first
+    assert ledger.waiting(["mail"], NOON + timedelta(days=8)) == 0
+    assert ledger.next_delivery("mail", NOON + timedelta(days=8)) is None
 
 
 def test_a_message_whose_worker_died_while_sending_goes_out_again(ledger):

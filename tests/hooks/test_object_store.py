@@ -148,6 +148,53 @@ def _answering(head: str, body: bytes = b"") -> Callable[[socket.socket], None]:
     return answer
 
 
+_BLOCKED = (
+    b"<PublicAccessBlockConfiguration>"
+    + b"".join(
+        b"<%s>true</%s>" % (switch, switch)
+        for switch in (b"BlockPublicAcls", b"IgnorePublicAcls", b"BlockPublicPolicy", b"RestrictPublicBuckets")
+    )
+    + b"</PublicAccessBlockConfiguration>"
+)
+
+
+@pytest.mark.parametrize(
+    ("head", "code", "told", "missing"),
+    [
+        ("403 Forbidden", b"AccessDenied", None, ("s3:GetBucketPolicyStatus",)),
+        ("501 Not Implemented", b"NotImplemented", None, ()),
+        ("405 Method Not Allowed", b"MethodNotAllowed", None, ()),
+        ("404 Not Found", b"NoSuchBucketPolicy", False, ()),
+    ],
+)
+def test_a_right_that_we_lack_is_not_a_store_that_cannot_tell(
+    listen: Any, head: str, code: bytes, told: object, missing: tuple[str, ...]
+) -> None:
+    answers = {
+        b"policyStatus": (head, b"<Error><Code>%s</Code></Error>" % code),
+        b"publicAccessBlock": ("200 OK", _BLOCKED),
+        b"acl": ("200 OK", b"<AccessControlPolicy><AccessControlList/></AccessControlPolicy>"),
+        b"list-type": ("200 OK", b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"),
+    }
+
+    def answer(line: socket.socket) -> None:
+        while request := line.recv(65_536):
+            where = request.partition(b"\r\n")[0]
+            status, body = next(answer for words, answer in answers.items() if words in where)
+            line.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    exposure = S3Store(_facts(f"http://127.0.0.1:{listen(answer).port}")).exposure("some-bucket")
+    assert (exposure.policy_is_public, exposure.rights_missing) == (told, missing)
+    assert (exposure.acl_grants_public, exposure.public_access_blocked) == (False, True)
+
+
+def test_a_password_in_the_endpoint_is_refused_and_never_shown(everything_said: Said) -> None:
+    store = S3Store(_facts("http://me:hidden-word@127.0.0.1:1"))
+    with pytest.raises(SetupMissingError, match="user or password in its endpoint_url") as caught:
+        list(store.list("some-bucket"))
+    assert "hidden-word" not in everything_said(caught.value) + repr(store)
+
+
 _LISTING = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"
 
 

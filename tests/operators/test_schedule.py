@@ -51,6 +51,32 @@ def test_no_slot_after_the_end_date(now):
     assert next_slot(None, TimeRestriction(earliest=None, latest=moment(2026, 11, 23, 20), catchup=False)) is None
 
 
+def stored(slot):
+    """What the scheduler's table holds when the slot was computed long ago."""
+    return SimpleNamespace(
+        dag_id="tdev_daily",
+        next_dagrun=slot,
+        next_dagrun_create_after=slot,
+        next_dagrun_data_interval=DataInterval.exact(slot),
+        next_dagrun_data_interval_start=slot,
+        next_dagrun_data_interval_end=slot,
+        next_dagrun_partition_date=None,
+        next_dagrun_partition_key=None,
+    )
+
+
+def test_a_slot_that_was_stored_before_a_long_outage_is_let_go(now):
+    now("2026-11-23T12:00")
+    info = CalendarTimetable(CALENDAR).next_run_info_from_dag_model(dag_model=stored(moment(2026, 11, 20, 9)))
+    assert info.logical_date == info.run_after == moment(2026, 11, 22, 21)
+
+
+def test_a_stored_slot_within_the_period_is_run_as_it_stands(now):
+    now("2026-11-23T12:00")
+    info = CalendarTimetable(CALENDAR).next_run_info_from_dag_model(dag_model=stored(moment(2026, 11, 23, 9)))
+    assert info.logical_date == info.run_after == moment(2026, 11, 23, 9)
+
+
 def test_the_calendar_view_sees_every_slot(now):
     now("2026-11-23T12:00")
     info = next_slot(None, TimeRestriction(earliest=moment(2026, 1, 1), latest=None, catchup=True))

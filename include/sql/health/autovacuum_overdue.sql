@@ -1,5 +1,9 @@
--- A row is a table (TOAST and catalogs too) that is past a threshold of autovacuum now, its storage options honoured:
--- what it needs and why, and the hours since it last had it (empty: never since the counters began).
+-- A row is one of the 20 most neglected vacuums or analyzes that a table (TOAST and catalogs too) needs now and is not
+-- getting: why, the table's storage options honoured; the hours since it last had one (empty: never since the counters
+-- began); for how long it has been neglected (empty: that is not known); and how many such rows there are.
+-- The server does not keep when a table passed its threshold. Neglected is what holds %(multiple)s times its threshold,
+-- since its last vacuum or analyze; and what was past its threshold for certain when it was last analyzed, since then:
+-- what changed later does not explain the figure.
 -- The cap of 18 (autovacuum_vacuum_max_threshold) is honoured; its discount for frozen pages on inserts is not, so
 -- that a table is listed late rather than wrongly.
 WITH tables AS (
@@ -54,43 +58,70 @@ figures AS (
 thresholds AS (
     SELECT
         oid,
-        relkind,
         enabled,
         least(dead_base + dead_scale * rows_estimated, CASE WHEN dead_cap >= 0 THEN dead_cap ELSE 'infinity' END)
             AS dead_threshold,
         CASE WHEN insert_base >= 0 THEN insert_base + insert_scale * rows_estimated ELSE 'infinity' END
             AS insert_threshold,
-        analyze_base + analyze_scale * rows_estimated AS analyze_threshold
+        CASE
+            WHEN relkind <> 't' AND oid <> 'pg_statistic'::regclass THEN analyze_base + analyze_scale * rows_estimated
+            ELSE 'infinity'
+        END AS analyze_threshold
     FROM figures
 ),
 
 needs AS (
-    SELECT
-        thresholds.*,
-        stats.n_dead_tup,
-        stats.n_ins_since_vacuum,
-        stats.n_mod_since_analyze,
-        greatest(stats.last_vacuum, stats.last_autovacuum) AS vacuumed_at,
-        greatest(stats.last_analyze, stats.last_autoanalyze) AS analyzed_at,
-        stats.n_dead_tup > dead_threshold OR stats.n_ins_since_vacuum > insert_threshold AS needs_vacuum,
-        stats.n_mod_since_analyze > analyze_threshold
-        AND thresholds.relkind <> 't' AND stats.relid <> 'pg_statistic'::regclass AS needs_analyze
+    SELECT DISTINCT ON (thresholds.oid, works.work)
+        thresholds.oid,
+        thresholds.enabled,
+        works.work,
+        works.done_at,
+        concat(works.figure, ' ', works.what, ', threshold ', round(works.threshold)) AS reason,
+        coalesce(
+            CASE WHEN works.figure >= %(multiple)s::float8 * works.threshold THEN works.done_at END,
+            CASE
+                WHEN
+                    works.figure - stats.n_mod_since_analyze > works.threshold
+                    AND times.analyzed_at > coalesce(works.done_at, '-infinity')
+                    THEN times.analyzed_at
+            END
+        ) AS neglected_since
     FROM thresholds
     INNER JOIN pg_stat_all_tables AS stats ON thresholds.oid = stats.relid
+    CROSS JOIN
+        LATERAL (
+            SELECT
+                greatest(stats.last_vacuum, stats.last_autovacuum) AS vacuumed_at,
+                greatest(stats.last_analyze, stats.last_autoanalyze) AS analyzed_at
+        ) AS times
+    CROSS JOIN
+        LATERAL (
+            VALUES
+            ('vacuum', 'dead rows', stats.n_dead_tup, thresholds.dead_threshold, times.vacuumed_at),
+            ('vacuum', 'inserted rows', stats.n_ins_since_vacuum, thresholds.insert_threshold, times.vacuumed_at),
+            ('analyze', 'changed rows', stats.n_mod_since_analyze, thresholds.analyze_threshold, times.analyzed_at)
+        ) AS works (work, what, figure, threshold, done_at)
+    WHERE
+        works.figure > works.threshold
+        AND NOT EXISTS (
+            SELECT FROM pg_stat_progress_vacuum AS vacuums
+            WHERE vacuums.datname = current_database() AND vacuums.relid = thresholds.oid
+        )
+        AND NOT EXISTS (
+            SELECT FROM pg_stat_progress_analyze AS analyzes
+            WHERE analyzes.datname = current_database() AND analyzes.relid = thresholds.oid
+        )
+    ORDER BY thresholds.oid, works.work, neglected_since, works.figure / greatest(works.threshold, 1) DESC
 )
 
 SELECT
     oid::regclass::text AS table_name,
     enabled,
-    needs_vacuum,
-    needs_analyze,
-    CASE
-        WHEN n_dead_tup > dead_threshold THEN concat(n_dead_tup, ' dead rows, threshold ', round(dead_threshold))
-        ELSE concat(n_ins_since_vacuum, ' inserted rows, threshold ', round(insert_threshold))
-    END AS vacuum_reason,
-    concat(n_mod_since_analyze, ' changed rows, threshold ', round(analyze_threshold)) AS analyze_reason,
-    extract(EPOCH FROM clock_timestamp() - vacuumed_at)::float8 / 3600 AS hours_since_vacuum,
-    extract(EPOCH FROM clock_timestamp() - analyzed_at)::float8 / 3600 AS hours_since_analyze
+    work,
+    reason,
+    extract(EPOCH FROM clock_timestamp() - done_at)::float8 / 3600 AS hours,
+    extract(EPOCH FROM clock_timestamp() - neglected_since)::float8 / 3600 AS neglected_hours,
+    count(*) OVER () AS total
 FROM needs
-WHERE needs_vacuum OR needs_analyze
-ORDER BY least(vacuumed_at, analyzed_at) NULLS FIRST
+ORDER BY neglected_since ASC NULLS LAST, done_at ASC NULLS FIRST
+LIMIT 20

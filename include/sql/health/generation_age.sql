@@ -1,4 +1,5 @@
--- One row: the last generation that is not from the future, its age by the server's clock, and how many rows are.
+-- One row: the highest generation that is not from the future, how long ago by the server's clock it was first
+-- recorded (an engine that repeats itself goes on recording it), and how many rows are from the future.
 SELECT
     latest.generation,
     extract(EPOCH FROM clock_timestamp() - latest.timestamp)::float8 AS age_seconds,
@@ -11,9 +12,10 @@ FROM (SELECT 1) AS always
 LEFT JOIN LATERAL (
     SELECT
         generation,
-        timestamp
+        min(timestamp) AS timestamp
     FROM evolution_history
     WHERE timestamp <= now() + interval '1 minute'
-    ORDER BY timestamp DESC
+    GROUP BY generation
+    ORDER BY generation DESC
     LIMIT 1
 ) AS latest ON true

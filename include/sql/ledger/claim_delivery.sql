@@ -9,7 +9,7 @@ WHERE
         WHERE
             waiting.channel = %(channel)s
             AND waiting.sent_at IS NULL
-            AND waiting.created_at > %(now)s - interval '24 hours'
+            AND waiting.created_at > %(now)s - interval '7 days'
             AND (waiting.claimed_until IS NULL OR waiting.claimed_until <= %(now)s)
         ORDER BY waiting.tries, waiting.created_at, waiting.alert_id
         LIMIT 1

@@ -1,6 +1,6 @@
 -- a row: the report that was written; none when the attempt that it describes is not in the ledger
-INSERT INTO maintenance.reports (id, attempt_id, created_at, report, markdown, html, plain)
-SELECT %(id)s::uuid, attempt.id, %(created_at)s, %(report)s, %(markdown)s, %(html)s, %(plain)s
+INSERT INTO maintenance.reports (id, attempt_id, created_at, report, markdown, plain)
+SELECT %(id)s::uuid, attempt.id, %(created_at)s, %(report)s, %(markdown)s, %(plain)s
 FROM maintenance.item_attempts AS attempt
 INNER JOIN maintenance.item_runs AS run ON run.id = attempt.item_run_id
 WHERE
@@ -10,5 +10,5 @@ ORDER BY attempt.attempt DESC
 LIMIT 1
 ON CONFLICT (id) DO UPDATE
     SET
-        report = excluded.report, markdown = excluded.markdown, html = excluded.html, plain = excluded.plain
+        report = excluded.report, markdown = excluded.markdown, plain = excluded.plain
 RETURNING id;

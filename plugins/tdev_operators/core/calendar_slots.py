@@ -61,14 +61,21 @@ class Calendar:
         """Return the items that a run does: those of its slot when it was scheduled, else those that a person chose.
 
         Raises:
-            InputError: nothing or something unknown was chosen, or the run is of a kind that the tiers do not serve.
+            InputError: nothing or something unknown was chosen, the slot is none of the calendar's, or the run is of a
+                kind that the tiers do not serve.
         """
         if run_type == "scheduled":
             if logical_date is None:
                 raise InputError(
                     "A scheduled run without a logical date has no slot; let the scheduler start the tier."
                 )
-            return tuple(name for name, slot in self.items.items() if is_slot(slot.cron, logical_date))
+            due = tuple(name for name, slot in self.items.items() if is_slot(slot.cron, logical_date))
+            if not due:
+                raise InputError(
+                    f"No {self.tier} item is due at {logical_date:%H:%M} UTC: the calendar changed since this slot; "
+                    "trigger the tier by hand."
+                )
+            return due
         if run_type != "manual":
             raise InputError(
                 f"A {run_type} run would repeat maintenance of the past; trigger the tier by hand instead."

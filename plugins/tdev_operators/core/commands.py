@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Self
 
-from tdev_operators.core.errors import CommandFailedError, InputError, TargetTimeoutError
+from tdev_operators.core.errors import CommandFailedError, InputError, TargetTimeoutError, TdevError
 from tdev_operators.core.ports import CommandOutput
 
 MIB = 1024 * 1024
@@ -28,6 +28,8 @@ _CHUNK_BYTES = 64 * 1024
 _TERMINATE_GRACE_SECONDS = 2.0
 # A daemon that left the group may hold the streams open for ever; what the command itself printed is read by then.
 _LEFTOVER_GRACE_SECONDS = 1.0
+# What was killed ends at once, but for one that waits inside the kernel, as for a dead network mount: that never ends.
+_REAP_SECONDS = 2.0
 _TICK_SECONDS = 0.1
 
 # A child sees only what it needs: our own environment holds connections and keys.
@@ -56,7 +58,7 @@ def run(
     Raises:
         InputError: there is no such executable.
         TargetTimeoutError: the time limit passed; the whole process group was killed.
-        CommandFailedError: the operating system could not start it.
+        CommandFailedError: the operating system could not start it, or cannot end it.
     """
     deadline = time.monotonic() + timeout_seconds
     environment = _environment(env or {})
@@ -99,13 +101,22 @@ class _ProcessGroup:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.kill()
+        deadline = time.monotonic() + _REAP_SECONDS
+        stuck: list[int] = []
         for child in (*self._children, self._lifeline):
             for stream in (child.stdin, child.stdout, child.stderr):
                 if stream:
                     with contextlib.suppress(OSError):
                         stream.close()
-            child.wait()
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                stuck.append(child.pid)
         os.close(self._write_end)
+        if stuck and (error is None or isinstance(error, TdevError)):
+            raise CommandFailedError(
+                f"Process {stuck[0]} was killed and does not end: it waits inside the kernel; see its disk or mount."
+            )
 
     def start(self, argv: Sequence[str], env: Mapping[str, str], install_hint: str) -> subprocess.Popen[bytes]:
         """Start a member with three pipes."""

@@ -19,7 +19,7 @@ from tdev_operators.core.reporting.report import Report
 from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
 
 # How long a dead worker keeps others waiting; the living renew theirs three times as often.
-LEASE_SECONDS = 90.0
+LEASE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,10 @@ class Ledger(ItemStore, Protocol):
         """Claim the message that the channel has to carry next; nobody else gets it for two minutes."""
 
     def record_delivery(self, delivery: Delivery, now: datetime, error: str = "") -> None:
-        """Write that the message was handed over, or why not (then it is tried again, for a day)."""
+        """Write that the message was handed over, or why not (then it is tried again, for a week)."""
+
+    def waiting(self, channels: Sequence[str], now: datetime) -> int:
+        """Return how many messages these channels have not carried yet."""
 
     def record_heartbeat(self, tier: str, dag_id: str, run_id: str, now: datetime) -> None:
         """Write that a run of the tier was carried to its end."""

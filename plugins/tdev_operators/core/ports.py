@@ -4,7 +4,7 @@ Rules for every adapter: bounded time (each call has a limit of its own), vendor
 `TdevError`s, no secret in a message, thread-safe (checks run concurrently).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -49,13 +49,17 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class BucketExposure:
-    """How a bucket answers strangers. `None` means that the store would not tell."""
+    """How a bucket answers strangers. `None` means that the store cannot tell, or that we lack the right to ask.
+
+    `rights_missing` names those rights, for example `s3:GetBucketAcl`.
+    """
 
     anonymous_list_status: int | None
     anonymous_read_status: int | None
     policy_is_public: bool | None
     acl_grants_public: bool | None
     public_access_blocked: bool | None
+    rights_missing: tuple[str, ...] = ()
 
 
 class ObjectStore(Protocol):
@@ -102,8 +106,10 @@ class HttpService(Protocol):
     def name(self) -> str:
         """Name for messages: scheme, host and port."""
 
-    def get(self, path: str, *, authorised: bool = True) -> HttpAnswer:
+    def get(self, path: str, *, authorised: bool = True, forged_token: str = "") -> HttpAnswer:
         """Ask for a path, with the bearer token or without. Does not follow redirects and does not retry.
+
+        A request that is not `authorised` bears the `forged_token`, if there is one.
 
         Raises:
             TargetUnreachableError, TargetTimeoutError (also when an answer drips in too slowly).
@@ -149,11 +155,12 @@ class ServedCertificate:
 class TlsProber(Protocol):
     """Looks at TLS ends."""
 
-    def probe(self, name: str, port: int) -> ServedCertificate:
-        """Connect with SNI, take the served chain, and say whether chain and host name hold.
+    def probe(self, name: str, address: str, port: int) -> ServedCertificate:
+        """Connect to an address with the name as SNI, take the served chain, and say whether chain and name hold.
 
         Raises:
-            TargetUnreachableError, TargetTimeoutError, GarbledAnswerError (no TLS spoken there).
+            TargetUnreachableError, TargetTimeoutError, GarbledAnswerError (no TLS spoken there),
+            SetupMissingError (this machine has no route to such addresses, or no readable `ca_file`).
         """
 
 
@@ -177,7 +184,11 @@ class CredentialProbe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SystemPorts:
-    """Everything through which the maintained system is looked at."""
+    """Everything through which the maintained system is looked at.
+
+    Adapters may remember that a target is down. `forget_outages` makes them try again, for those that want to know
+    how it is now.
+    """
 
     database: Database
     objects: ObjectStore
@@ -187,3 +198,4 @@ class SystemPorts:
     credentials: CredentialProbe
     hosts: Mapping[str, Host] = field(default_factory=dict)
     clock: Clock = utc_now
+    forget_outages: Callable[[], None] = lambda: None

@@ -5,24 +5,39 @@ Facts and limits live here; secrets live in Airflow connections; times of day li
 """
 
 import difflib
+import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import time
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.health.settings import HealthSettings
 from tdev_operators.core.reporting.settings import AlertSettings, Silence
-from tdev_operators.core.setting_types import BucketName, Days, Port, Positive, Seconds, Section, Text
+from tdev_operators.core.setting_types import (
+    BUCKET_PATTERN,
+    FILE_PATTERN,
+    URL_PATH_PATTERN,
+    BucketName,
+    Days,
+    FilePath,
+    Port,
+    Positive,
+    Seconds,
+    Section,
+    Text,
+    refuse_twins,
+)
 from tdev_operators.core.sql import include_dir
 
 SETTINGS_VARIABLE = "TDEV_SETTINGS"
+SYSTEM_RESOLVER = "system"
 
 
 class MaintenanceWindow(Section):
@@ -55,6 +70,11 @@ class Buckets(Section):
 
     @model_validator(mode="after")
     def _source_is_not_target(self) -> Self:
+        if self.agents == self.checkpoints:
+            raise ValueError(
+                f"agents and checkpoints name the same bucket {self.agents!r}; every checkpoint would be an agent's "
+                "source without its agent, so give each a bucket of its own"
+            )
         for source in ("agents", "checkpoints"):
             if getattr(self, source) == self.backups:
                 raise ValueError(
@@ -71,7 +91,7 @@ class HostSettings(Section):
     reach: Literal["local", "ssh", "ssm"]
     connection: str = ""
     instance_id: str = ""
-    disks: tuple[Text, ...] = ("/",)
+    disks: Annotated[tuple[FilePath, ...], Field(min_length=1)] = ("/",)
     services: tuple[Text, ...] = ()
 
     @model_validator(mode="after")
@@ -95,6 +115,12 @@ class DnsSettings(Section):
 
     resolver: Text
 
+    @field_validator("resolver")
+    @classmethod
+    def _names_a_resolver(cls, resolver: str) -> str:
+        resolver_address(resolver)
+        return resolver
+
 
 class TlsSettings(Section):
     """`[tls]`: whom to trust beside the system's authorities: the path of a PEM file, empty for nobody."""
@@ -105,7 +131,7 @@ class TlsSettings(Section):
 class LogSettings(Section):
     """`[logs]`: where the maintained system writes its logs, on each of its hosts."""
 
-    directory: Text
+    directory: FilePath
 
 
 class AgentSettings(Section):
@@ -128,6 +154,15 @@ class EvolutionSettings(Section):
     generation_interval_seconds: Seconds
     stalled_after_seconds: Seconds
 
+    @model_validator(mode="after")
+    def _waits_for_a_generation(self) -> Self:
+        if self.stalled_after_seconds <= self.generation_interval_seconds:
+            raise ValueError(
+                "stalled_after_seconds must be above generation_interval_seconds, or every pause between two "
+                "generations is a stall; write twice the interval"
+            )
+        return self
+
 
 class RetentionSettings(Section):
     """`[retention]`: how long rows are kept."""
@@ -135,6 +170,14 @@ class RetentionSettings(Section):
     metrics_days: Days
     important_metrics_days: Days
     maintenance_records_days: Days
+
+    @model_validator(mode="after")
+    def _important_ones_stay_longer(self) -> Self:
+        if self.important_metrics_days < self.metrics_days:
+            raise ValueError(
+                "important_metrics_days must not be below metrics_days: what is important would go first; raise it"
+            )
+        return self
 
 
 class OutOfScopeSettings(Section):
@@ -162,6 +205,38 @@ class Settings(Section):
     alerts: AlertSettings
     silences: tuple[Silence, ...] = ()
     out_of_scope: tuple[OutOfScopeSettings, ...] = ()
+
+    @field_validator("hosts")
+    @classmethod
+    def _have_names_of_their_own(cls, hosts: tuple[HostSettings, ...]) -> tuple[HostSettings, ...]:
+        refuse_twins((host.name for host in hosts), "name")
+        return hosts
+
+    @field_validator("public_names")
+    @classmethod
+    def _are_different_ends(cls, names: tuple[PublicName, ...]) -> tuple[PublicName, ...]:
+        refuse_twins((f"{entry.name.lower()}:{entry.port}" for entry in names), "name and port")
+        return names
+
+
+def resolver_address(resolver: str) -> tuple[str, int] | None:
+    """Return address and port of a DNS server that `dns.resolver` names; None for this machine's own resolver.
+
+    Raises:
+        ValueError: it names neither.
+    """
+    if resolver == SYSTEM_RESOLVER:
+        return None
+    host, _, port = resolver.rpartition(":")
+    try:
+        address, number = str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))), int(port)
+    except ValueError:
+        number = 0
+    if not 0 < number < 65_536:  # noqa: PLR2004  as TCP and UDP have it
+        raise ValueError(
+            f'{resolver!r} is no resolver; write "{SYSTEM_RESOLVER}" or "address:port", for example "10.0.0.2:53"'
+        )
+    return address, number
 
 
 def settings_path(environment: Mapping[str, str] = os.environ) -> Path:
@@ -202,7 +277,7 @@ def _complaints(error: ValidationError) -> Iterator[str]:
     details = error.errors(include_url=False)
     # A misspelt key is also a missing one: one mistake, one sentence.
     meant = {(*d["loc"][:-1], _meant(d["loc"])) for d in details if d["type"] == "extra_forbidden"}
-    broken_inside = {d["loc"][:1] for d in details if len(d["loc"]) > 1}
+    broken_inside = {d["loc"][:depth] for d in details for depth in range(1, len(d["loc"]))}
     for detail in details:
         told_in = {"missing": meant, "too_short": broken_inside}.get(detail["type"], set())
         if detail["loc"] not in told_in:
@@ -227,9 +302,9 @@ def _remedy(detail: ErrorDetails, key: str) -> str:
             return "this key is missing; add it (include/tdev.toml of the package shows every key with its default)"
         case "greater_than" | "greater_than_equal":
             word = "above" if kind == "greater_than" else "at least"
-            return f"{given!r} is too small; give a figure {word} {bounds.get('gt', bounds.get('ge'))}{_unit(key)}"
+            return f"{given!r} is too small; give a figure {word} {_bound(bounds, 'gt', 'ge')}{_unit(key)}"
         case "less_than" | "less_than_equal":
-            return f"{given!r} is too large; give a figure of at most {bounds.get('lt', bounds.get('le'))}{_unit(key)}"
+            return f"{given!r} is too large; give a figure of at most {_bound(bounds, 'lt', 'le')}{_unit(key)}"
         case "value_error":
             return str(bounds["error"])
         case "too_short":
@@ -237,13 +312,22 @@ def _remedy(detail: ErrorDetails, key: str) -> str:
         case "literal_error":
             return f"{given!r} is not one of the choices; write one of {bounds['expected']}"
         case "string_pattern_mismatch":
-            return f"{given!r} is not a bucket name; use 3 to 63 lower-case letters, digits, dots and hyphens"
-        case _ if kind.startswith(("int", "float")):
+            return f"{given!r} is not {_PATTERNS[bounds['pattern']]}"
+        case _ if kind.startswith(("int", "float", "finite")):
             return f"{given!r} is not a plain number; write the figure alone{_unit(key)} (the unit stands in the key)"
         case _:
             return f"{detail['msg']}; got {given!r}"
 
 
+def _bound(bounds: Mapping[str, Any], *kinds: str) -> str:
+    return next(f"{bounds[kind]:g}" for kind in kinds if kind in bounds)
+
+
+_PATTERNS = {
+    BUCKET_PATTERN: "a bucket name; use 3 to 63 lower-case letters, digits, dots and hyphens",
+    FILE_PATTERN: "an absolute path; begin it with /",
+    URL_PATH_PATTERN: "a path of the API; begin it with / and percent-encode blanks",
+}
 _UNITS = ("days", "hours", "seconds", "percent", "kb", "us", "ms", "mb")
 
 

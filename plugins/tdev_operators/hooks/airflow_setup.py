@@ -22,21 +22,27 @@ _SECONDS = 120.0
 
 
 def ensure_pools(environment: Mapping[str, str]) -> str:
-    """Create or resize the pools in which our tasks run, and look that they are there.
+    """Create the pools in which our tasks run, and look that they are there; one that exists keeps its size.
 
     Raises:
-        SetupMissingError: Airflow's command line failed; the message holds its last line.
+        SetupMissingError: Airflow's command line failed, or a pool is missing all the same.
     """
-    pools = {
-        name: {"slots": slots, "description": text, "include_deferred": False} for name, (slots, text) in POOLS.items()
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "pools.json"
-        file.write_text(json.dumps(pools), encoding="utf-8")
-        _airflow("pools", "import", str(file), environment=environment)
-    listed = {pool["pool"] for pool in json.loads(_airflow("pools", "list", "-o", "json", environment=environment))}
-    if missing := sorted(set(POOLS) - listed):
-        raise SetupMissingError(f"Airflow took the pools but does not list {', '.join(missing)}; look at its log.")
+    missing = _missing_pools(environment)
+    if missing:
+        pools = {
+            name: {"slots": POOLS[name][0], "description": POOLS[name][1], "include_deferred": False}
+            for name in missing
+        }
+        refused = ""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "pools.json"
+            file.write_text(json.dumps(pools), encoding="utf-8")
+            try:
+                _airflow("pools", "import", str(file), environment=environment)
+            except SetupMissingError as error:
+                refused = str(error)  # somebody else may have made them this very moment
+        if missing := _missing_pools(environment):
+            raise SetupMissingError(refused or f"Airflow took the pools {', '.join(missing)} and does not list them.")
     return ", ".join(f"{name} ({slots} slots)" for name, (slots, _) in POOLS.items())
 
 
@@ -50,13 +56,44 @@ def ensure_roles(environment: Mapping[str, str]) -> str:
 
     if not str(conf.get("core", "auth_manager", fallback="")).endswith("FabAuthManager"):
         return "none: this auth manager has no roles of ours, so everybody who may trigger a DAG may trigger these"
-    _airflow("roles", "create", *ROLES, environment=environment)
+    missing = _missing_roles(environment)
+    if missing:
+        refused = ""
+        try:
+            _airflow("roles", "create", *missing, environment=environment)
+        except SetupMissingError as error:
+            refused = str(error)
+        if missing := _missing_roles(environment):
+            raise SetupMissingError(refused or f"Airflow took the roles {', '.join(missing)} and does not list them.")
     return ", ".join(f"{name} ({what})" for name, what in ROLES.items())
+
+
+def _pool(slots: int, description: str) -> dict[str, object]:
+    return {"slots": slots, "description": description, "include_deferred": False}
+
+
+def _missing_pools(environment: Mapping[str, str]) -> list[str]:
+    listed = _airflow_list("pools", environment)
+    return sorted(set(POOLS) - {pool["pool"] for pool in listed})
+
+
+def _missing_roles(environment: Mapping[str, str]) -> list[str]:
+    listed = _airflow_list("roles", environment)
+    return sorted(set(ROLES) - {role["name"] for role in listed})
+
+
+def _airflow_list(what: str, environment: Mapping[str, str]) -> list[dict[str, str]]:
+    printed = _airflow(what, "list", "-o", "json", environment=environment)
+    # Airflow's own log lines may stand before the answer, which is one line.
+    answers = [line for line in printed.splitlines() if line.startswith("[")]
+    listed: list[dict[str, str]] = json.loads(answers[-1]) if answers else []
+    return listed
 
 
 def _airflow(*argv: str, environment: Mapping[str, str]) -> str:
     output = run(["airflow", *argv], timeout_seconds=_SECONDS, env=dict(environment))
     if output.exit_status != 0:
-        lines = (output.stderr or output.stdout).strip().splitlines() or ["it said nothing"]
-        raise SetupMissingError(f"`airflow {argv[0]} {argv[1]}` failed ({lines[-1]}); run `airflow db migrate` first.")
+        lines = [line for line in (output.stderr or output.stdout).splitlines() if line and "sqlalche.me" not in line]
+        last = lines[-1].strip() if lines else "it said nothing"
+        raise SetupMissingError(f"`airflow {argv[0]} {argv[1]}` failed ({last}); run `airflow db migrate` first.")
     return output.stdout

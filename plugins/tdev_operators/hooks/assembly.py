@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tdev_operators.core.errors import TdevError
-from tdev_operators.core.ports import SystemPorts
-from tdev_operators.core.settings import Settings
+from tdev_operators.core.ports import Host, SystemPorts
+from tdev_operators.core.settings import HostSettings, Settings
 from tdev_operators.hooks.connections import API, AWS, POSTGRES, AirflowConnections, ConnectionSource
+from tdev_operators.hooks.outages import OutageMemory
 
 T = TypeVar("T")
 
@@ -30,28 +31,44 @@ def system_ports(settings: Settings, connections: ConnectionSource) -> SystemPor
     from tdev_operators.hooks.tls import TlsProbe  # noqa: PLC0415
 
     whole = settings.health.check_timeout_seconds
-    knock, answer = min(5.0, whole / 4), whole / 2
+    # Two samples of a silent target fit into a check's limit, so that it is known dead and not only given up.
+    knock, answer = min(5.0, whole / 4), 0.4 * whole
     resolver = DnsResolver(settings.dns.resolver, timeout_seconds=knock)
+    database = _or_missing(
+        POSTGRES,
+        lambda: PostgresDatabase(
+            connections.get(POSTGRES), connect_timeout_seconds=knock, statement_timeout_seconds=answer
+        ),
+    )
+    credentials = _or_missing(
+        POSTGRES, lambda: PostgresCredentialProbe(connections.get(POSTGRES), connect_timeout_seconds=knock)
+    )
+    objects = _or_missing(AWS, lambda: S3Store(connections.get(AWS), timeout_seconds=answer))
+    api = _or_missing(API, lambda: HttpApi(connections.get(API), connect_timeout_seconds=knock, timeout_seconds=answer))
+
+    def host(entry: HostSettings) -> Host:
+        return _or_missing(entry.name, lambda: host_of(entry, connections, connect_timeout_seconds=knock))
+
+    hosts = {entry.name: host(entry) for entry in settings.hosts}
+    memories = [
+        memory
+        for port in (database, credentials, objects, api, *hosts.values())
+        if isinstance(memory := getattr(port, "memory", None), OutageMemory)
+    ]
+
+    def forget_outages() -> None:
+        for memory in memories:
+            memory.forget_outage()
+
     return SystemPorts(
-        database=_or_missing(
-            POSTGRES,
-            lambda: PostgresDatabase(
-                connections.get(POSTGRES), connect_timeout_seconds=knock, statement_timeout_seconds=answer
-            ),
-        ),
-        objects=_or_missing(AWS, lambda: S3Store(connections.get(AWS), timeout_seconds=answer)),
-        api=_or_missing(
-            API, lambda: HttpApi(connections.get(API), connect_timeout_seconds=knock, timeout_seconds=answer)
-        ),
-        tls=TlsProbe(resolver, ca_file=settings.tls.ca_file, timeout_seconds=answer),
+        database=database,
+        objects=objects,
+        api=api,
+        tls=TlsProbe(ca_file=settings.tls.ca_file, timeout_seconds=answer),
         resolver=resolver,
-        credentials=_or_missing(
-            POSTGRES, lambda: PostgresCredentialProbe(connections.get(POSTGRES), connect_timeout_seconds=knock)
-        ),
-        hosts={
-            entry.name: _or_missing(entry.name, lambda entry=entry: host_of(entry, connections))  # type: ignore[misc]
-            for entry in settings.hosts
-        },
+        credentials=credentials,
+        hosts=hosts,
+        forget_outages=forget_outages,
     )
 
 
@@ -65,6 +82,8 @@ def _or_missing(name: str, build: Callable[[], T]) -> T:
 
 class _Missing:
     """Stands where a port would: every use of it raises the reason why there is none."""
+
+    memory = None
 
     def __init__(self, name: str, error: TdevError) -> None:
         self.name = name

@@ -21,7 +21,7 @@ from tdev_operators.core.errors import (
     TdevError,
     ThrottledError,
 )
-from tdev_operators.hooks.connections import ConnectionFacts
+from tdev_operators.hooks.connections import USER_INFO, ConnectionFacts
 
 _THROTTLING: Final = frozenset(
     {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "503", "429"}
@@ -49,9 +49,18 @@ _MAKING = Lock()
 
 
 def endpoint_of(facts: ConnectionFacts, service: str) -> str | None:
-    """Return the endpoint that the connection gives this service, as Airflow reads it; `None` for AWS's own."""
+    """Return the endpoint that the connection gives this service, as Airflow reads it; `None` for AWS's own.
+
+    Raises:
+        SetupMissingError: it holds a user or a password.
+    """
     per_service = facts.extra.get("service_config", {}).get(service, {})
     endpoint = per_service.get("endpoint_url", facts.extra.get("endpoint_url"))
+    if endpoint and USER_INFO.search(str(endpoint)):
+        raise SetupMissingError(
+            f"The connection {facts.conn_id} has a user or password in its endpoint_url, where every message would "
+            "show it; move them into login and password."
+        )
     return str(endpoint) if endpoint else None
 
 

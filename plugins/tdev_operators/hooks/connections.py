@@ -14,6 +14,7 @@ POSTGRES = "tdev_postgres"
 AWS = "tdev_aws"
 API = "tdev_api"
 
+USER_INFO = re.compile(r"//[^/]*@")  # of an address
 _SECRET_KEY = re.compile(
     r"passw|passphrase|secret|token|private_?key|api_?key|access_?key|credential|dsn|authorization|auth_header",
     re.IGNORECASE,
@@ -34,9 +35,10 @@ class ConnectionFacts:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Show neither the password nor any value of `extra`."""
+        """Show neither the password nor any value of `extra`, nor what an address says of a user."""
+        host = USER_INFO.sub("//***@", self.host)
         return (
-            f"ConnectionFacts({self.conn_id!r}, conn_type={self.conn_type!r}, host={self.host!r}, port={self.port!r}, "
+            f"ConnectionFacts({self.conn_id!r}, conn_type={self.conn_type!r}, host={host!r}, port={self.port!r}, "
             f"login={self.login!r}, password={'***' if self.password else ''!r}, schema={self.schema!r}, "
             f"extra keys={sorted(self.extra)})"
         )

@@ -40,7 +40,7 @@ class HttpApi:
         self._facts = facts
         self._seconds = timeout_seconds
         self._timeout = httpx.Timeout(timeout_seconds, connect=min(connect_timeout_seconds, timeout_seconds))
-        self._memory = OutageMemory()
+        self.memory = OutageMemory()
 
     def __repr__(self) -> str:
         return f"HttpApi({self._facts!r})"
@@ -50,14 +50,16 @@ class HttpApi:
         """Scheme, host and port."""
         return str(self._base.copy_with(path="/")).rstrip("/")
 
-    def get(self, path: str, *, authorised: bool = True) -> HttpAnswer:
+    def get(self, path: str, *, authorised: bool = True, forged_token: str = "") -> HttpAnswer:
         """See `ports.HttpService.get`. An answer that is no HTTP is a GarbledAnswerError."""
         url, what = self._url(path), f"The API at {self.name}, asked for {path},"
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         if authorised and self._facts.password:
             headers["Authorization"] = f"Bearer {self._token}"
+        elif forged_token and not authorised:
+            headers["Authorization"] = f"Bearer {forged_token}"
         try:
-            with self._memory.attempt(), self._connecting(what), _Line() as line:
+            with self.memory.attempt(), self._connecting(what), _Line() as line:
                 return within(self._seconds, lambda: self._answer(url, headers, line), abandon=line.cut)
         except (TimeUpError, httpx.TimeoutException):
             raise TargetTimeoutError(
@@ -132,6 +134,11 @@ class HttpApi:
         if url.scheme not in ("http", "https") or not url.host or "%" in url.host:
             raise SetupMissingError(
                 f"The connection {facts.conn_id} names no HTTP address; set its host to http://host and its port."
+            )
+        if url.userinfo:
+            raise SetupMissingError(
+                f"The connection {facts.conn_id} has a user or password in its host, where every message would show "
+                "it; move the token into the password field."
             )
         return url
 

@@ -12,7 +12,7 @@ from tdev_operators.core.items import ItemOutcome, ItemRef
 from tdev_operators.core.ledger import LEASE_SECONDS, Decision, Delivery, ItemRecord, outcome_digest, outcome_to_json
 from tdev_operators.core.reporting.alerts import Episode, Told
 from tdev_operators.core.reporting.messages import AlertMessage
-from tdev_operators.core.reporting.rendering import render_html, render_markdown, render_text
+from tdev_operators.core.reporting.rendering import render_markdown, render_text
 from tdev_operators.core.reporting.report import Report
 from tdev_operators.core.reporting.wording import moment
 from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
@@ -124,7 +124,6 @@ class PostgresLedger:
                 created_at=report.created_at,
                 report=as_json(report.to_json()),
                 markdown=render_markdown(report),
-                html=render_html(report),
                 plain=render_text(report),
                 dag_id=ref.dag_id,
                 run_id=ref.run_id,
@@ -183,6 +182,12 @@ class PostgresLedger:
         """See `core.ledger.Ledger.record_delivery`."""
         with self._database.transaction() as tx:
             tx.rows("record_delivery", alert_id=delivery.message.id, channel=delivery.channel, now=now, error=error)
+
+    def waiting(self, channels: Sequence[str], now: datetime) -> int:
+        """See `core.ledger.Ledger.waiting`."""
+        with self._database.transaction() as tx:
+            row = tx.row("waiting_deliveries", channels=list(channels), now=now)
+        return int(row["waiting"]) if row else 0
 
     def record_heartbeat(self, tier: str, dag_id: str, run_id: str, now: datetime) -> None:
         """See `core.ledger.Ledger.record_heartbeat`."""

@@ -5,9 +5,8 @@ import socket
 from functools import partial
 
 from tdev_operators.core.errors import InputError, SettingsError, TargetTimeoutError, TargetUnreachableError
+from tdev_operators.core.settings import SYSTEM_RESOLVER, resolver_address
 from tdev_operators.hooks.deadline import TimeUpError, within
-
-SYSTEM = "system"
 
 _NO_SUCH_NAME = (socket.EAI_NONAME, socket.EAI_NODATA)
 
@@ -22,10 +21,13 @@ class DnsResolver:
         SettingsError: `resolver_setting` is neither.
     """
 
-    def __init__(self, resolver_setting: str = SYSTEM, *, timeout_seconds: float = 5.0) -> None:
+    def __init__(self, resolver_setting: str = SYSTEM_RESOLVER, *, timeout_seconds: float = 5.0) -> None:
         self._seconds = timeout_seconds
         self._setting = resolver_setting
-        self._server = None if resolver_setting == SYSTEM else _server(resolver_setting)
+        try:
+            self._server = resolver_address(resolver_setting)
+        except ValueError as error:
+            raise SettingsError(f"dns.resolver: {error}.") from None
 
     def resolve(self, name: str) -> tuple[str, ...]:
         """See `ports.Resolver.resolve`.
@@ -87,16 +89,6 @@ def _reason(error: Exception) -> str:
     """Return the server's last word, for example SERVFAIL."""
     tried = getattr(error, "kwargs", {}).get("errors") or ()
     return str(tried[-1][3]).partition("\n")[0] if tried else "no server left to ask"
-
-
-def _server(setting: str) -> tuple[str, int]:
-    host, _, port = setting.rpartition(":")
-    try:
-        return str(ipaddress.ip_address(host.strip("[]"))), int(port)
-    except ValueError:
-        raise SettingsError(
-            f'dns.resolver: {setting!r} is no resolver; write "{SYSTEM}" or "address:port", for example "10.0.0.2:53".'
-        ) from None
 
 
 def _no_name(name: str) -> InputError:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from tdev_operators.core.errors import GarbledAnswerError, InputError, TargetTimeoutError
+from tdev_operators.core.errors import AccessDeniedError, GarbledAnswerError, InputError, TargetTimeoutError
 from tdev_operators.core.ports import BucketExposure, ObjectInfo
 from tdev_operators.hooks.aws import aws_errors, code_of, endpoint_of, make_client, status_of
 from tdev_operators.hooks.connections import ConnectionFacts
@@ -21,6 +21,8 @@ T = TypeVar("T")
 _CHUNK_BYTES = 256 * 1024
 # A large object may take longer than a small question: so much each second is asked of the line.
 _SLOWEST_BYTES_PER_SECOND = 512 * 1024
+_NOT_SUPPORTED = frozenset({"NotImplemented", "MethodNotAllowed"})
+_NOT_SUPPORTED_STATUS = (405, 501)
 _STRANGERS = ("/groups/global/AllUsers", "/groups/global/AuthenticatedUsers")
 
 
@@ -32,7 +34,7 @@ class S3Store:
         self._seconds = timeout_seconds
         self._clients: dict[bool, Any] = {}
         self._lock = Lock()
-        self._memory = OutageMemory()
+        self.memory = OutageMemory()
 
     def __repr__(self) -> str:
         return f"S3Store({self._facts!r})"
@@ -91,6 +93,7 @@ class S3Store:
         """See `ports.ObjectStore.exposure`. `anonymous_read_status` is that of the bucket's first object."""
         where = self._bucket(bucket)
         first = next(self.list(bucket), None)
+        missing: set[str] = set()
         return BucketExposure(
             anonymous_list_status=self._stranger(where, lambda s3: s3.list_objects_v2(Bucket=bucket, MaxKeys=1)),
             anonymous_read_status=None
@@ -98,11 +101,15 @@ class S3Store:
             else self._stranger(where, lambda s3: s3.head_object(Bucket=bucket, Key=first.key)),
             policy_is_public=self._told(
                 where,
+                "s3:GetBucketPolicyStatus",
+                missing,
                 lambda s3: s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"],
                 nothing="NoSuchBucketPolicy",
             ),
             acl_grants_public=self._told(
                 where,
+                "s3:GetBucketAcl",
+                missing,
                 lambda s3: any(
                     grant["Grantee"].get("URI", "").endswith(_STRANGERS)
                     for grant in s3.get_bucket_acl(Bucket=bucket)["Grants"]
@@ -110,12 +117,15 @@ class S3Store:
             ),
             public_access_blocked=self._told(
                 where,
+                "s3:GetBucketPublicAccessBlock",
+                missing,
                 lambda s3: all(
                     s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"][switch]
                     for switch in ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
                 ),
                 nothing="NoSuchPublicAccessBlockConfiguration",
             ),
+            rights_missing=tuple(sorted(missing)),
         )
 
     def server_time(self) -> datetime:
@@ -162,7 +172,7 @@ class S3Store:
 
     def _ask(self, what: str, work: Callable[[Any], T], more_seconds: float = 0.0, *, signed: bool = True) -> T:
         limit = self._seconds + more_seconds
-        with self._memory.attempt(), aws_errors(what, self._facts):
+        with self.memory.attempt(), aws_errors(what, self._facts):
             try:
                 return within(limit, lambda: work(self._client(signed=signed)))
             except TimeUpError:
@@ -182,8 +192,13 @@ class S3Store:
 
         return self._ask(where, status, signed=False)
 
-    def _told(self, where: str, work: Callable[[Any], bool], *, nothing: str = "") -> bool | None:
-        """Return the store's answer; False when it says that there is nothing set, `None` when it cannot or may not."""
+    def _told(
+        self, where: str, right: str, missing: set[str], work: Callable[[Any], bool], *, nothing: str = ""
+    ) -> bool | None:
+        """Return the store's answer; False when it says that there is nothing set, `None` when it cannot tell.
+
+        When we may not ask it is `None`, too, and the right is noted as missing.
+        """
 
         def answer(s3: Any) -> bool | None:
             try:
@@ -191,6 +206,15 @@ class S3Store:
             except KeyError:  # it took the question for another one, as small stores do
                 return None
             except ClientError as error:
-                return False if code_of(error) == nothing else None
+                code = code_of(error)
+                if code == nothing:
+                    return False
+                if code in _NOT_SUPPORTED or status_of(error) in _NOT_SUPPORTED_STATUS:
+                    return None
+                raise
 
-        return self._ask(where, answer)
+        try:
+            return self._ask(where, answer)
+        except AccessDeniedError:
+            missing.add(right)
+            return None

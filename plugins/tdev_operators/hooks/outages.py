@@ -8,6 +8,7 @@ from threading import Lock
 from tdev_operators.core.errors import AccessDeniedError, TargetTimeoutError, TargetUnreachableError, TdevError
 
 # Longer than fifteen checks need to meet their common dead target, shorter than a person's patience after mending it.
+# Who wants to see the target as it is now says `forget_outage` first.
 REMEMBERED_SECONDS = 15.0
 # A failure that came at once may be met again at once: the next sample then sees the target as it is.
 CHEAP_SECONDS = 0.5
@@ -23,6 +24,12 @@ class OutageMemory:
         self._lock = Lock()
         self._error: TdevError | None = None
         self._until = 0.0
+
+    def forget_outage(self) -> None:
+        """Let the next caller reach for the target again. A refused login stays: it would be refused again."""
+        with self._lock:
+            if not isinstance(self._error, AccessDeniedError):
+                self._error = None
 
     @contextmanager
     def attempt(self) -> Iterator[None]:

@@ -69,7 +69,7 @@ class PostgresDatabase:
         self._application_name = application_name
         self._places = BoundedSemaphore(max_connections)
         self._max_connections = max_connections
-        self._memory = OutageMemory(refusals=True)
+        self.memory = OutageMemory(refusals=True)
 
     def __repr__(self) -> str:
         return f"PostgresDatabase({self._facts!r})"
@@ -88,7 +88,7 @@ class PostgresDatabase:
                 f"{patience:g} s; see which of our own statements take so long."
             )
         try:
-            with self._memory.attempt():
+            with self.memory.attempt():
                 connection = self._connect()
             return self._fetch(connection, statement, params)
         finally:
@@ -171,7 +171,7 @@ class PostgresCredentialProbe:
         extra = {key: value for key, value in facts.extra.items() if key not in _CLIENT_KEYS}
         self._facts = replace(facts, extra=extra)
         self._connect_seconds = connect_timeout_seconds
-        self._memory = OutageMemory()
+        self.memory = OutageMemory()
 
     def __repr__(self) -> str:
         return f"PostgresCredentialProbe({self._facts!r})"
@@ -182,7 +182,7 @@ class PostgresCredentialProbe:
         Raises:
             TargetUnreachableError, TargetTimeoutError, BusyError, GarbledAnswerError, InputError.
         """
-        with self._memory.attempt():
+        with self.memory.attempt():
             try:
                 with _refusals(self._facts, user, self._connect_seconds):
                     return self._password_holds(user, password)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from tdev_operators.core.errors import BusyError, SetupMissingError, TdevError, TransientError
+from tdev_operators.core.errors import BusyError, GarbledAnswerError, SetupMissingError, TdevError, TransientError
 from tdev_operators.core.items import ItemOutcome, ItemRef
 from tdev_operators.core.ledger import (
     LEASE_SECONDS,
@@ -178,6 +178,10 @@ class ResilientLedger:
             with suppress(TdevError):
                 self._spool.keep(report.ref, report.ended_at, "told", {"checks": checks})
 
+    def waiting(self, channels: Sequence[str], now: datetime) -> int:
+        """See `core.ledger.Ledger.waiting`. While the database is down, what is not sent at once is not kept."""
+        return self._first(lambda: self.primary.waiting(channels, now), lambda: 0)
+
     def record_heartbeat(self, tier: str, dag_id: str, run_id: str, now: datetime) -> None:
         """See `core.ledger.Ledger.record_heartbeat`."""
         self._first(lambda: self.primary.record_heartbeat(tier, dag_id, run_id, now), lambda: None)
@@ -224,6 +228,8 @@ class ResilientLedger:
         if not self._outage:
             try:
                 return primary()
+            except (BusyError, GarbledAnswerError):
+                raise  # the database answers: this is no outage
             except TdevError as error:
                 self._fail(error)
         return otherwise()

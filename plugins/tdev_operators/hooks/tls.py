@@ -1,6 +1,6 @@
 """What a TLS end serves, trusted or not."""
 
-import ipaddress
+import errno
 import socket
 import ssl
 import sys
@@ -8,7 +8,9 @@ import time
 from typing import Any
 
 from tdev_operators.core.errors import GarbledAnswerError, SetupMissingError, TargetTimeoutError, TargetUnreachableError
-from tdev_operators.core.ports import Resolver, ServedCertificate
+from tdev_operators.core.ports import ServedCertificate
+
+_NO_ROUTE = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class TlsProbe:
@@ -18,25 +20,22 @@ class TlsProbe:
     one, which trusts everybody, fetches the chain that was served.
     """
 
-    def __init__(self, resolver: Resolver, *, ca_file: str = "", timeout_seconds: float = 10.0) -> None:
-        self._resolver = resolver
+    def __init__(self, *, ca_file: str = "", timeout_seconds: float = 10.0) -> None:
         self._ca_file = ca_file
         self._seconds = timeout_seconds
 
-    def probe(self, name: str, port: int) -> ServedCertificate:
-        """See `ports.TlsProber.probe`. The first address that accepts a connection is looked at."""
+    def probe(self, name: str, address: str, port: int) -> ServedCertificate:
+        """See `ports.TlsProber.probe`."""
         deadline = time.monotonic() + self._seconds
-        what = f"The TLS end {name}:{port}"
-        addresses = self._addresses(name)
-        if not addresses:
-            raise TargetUnreachableError(f"{what} has no address in DNS; add an A or AAAA record for {name}.")
+        what = f"The TLS end {name}:{port} at {address}"
+        strict = self._strict()
         try:
             try:
-                return _shake(self._strict(), addresses, name, port, deadline=deadline)
+                return _shake(strict, name, address, port, deadline=deadline)
             except ssl.SSLEOFError:
                 raise
             except ssl.SSLError as refusal:
-                return _shake(_lenient(), addresses, name, port, deadline=deadline, refusal=_reason(refusal))
+                return _shake(_lenient(), name, address, port, deadline=deadline, refusal=_reason(refusal))
         except TimeoutError:
             raise TargetTimeoutError(
                 f"{what} did not finish a handshake within {self._seconds:g} s; see whether a TLS server listens there."
@@ -46,15 +45,13 @@ class TlsProbe:
                 f"{what} speaks no TLS that we understand ({_reason(error)}); see what listens there."
             ) from None
         except OSError as error:
+            if error.errno in _NO_ROUTE:
+                raise SetupMissingError(
+                    f"{what} cannot be looked at: this machine has no route to such addresses; give it one."
+                ) from None
             raise TargetUnreachableError(
                 f"{what} cannot be reached ({error.strerror or error}); see whether it listens."
             ) from None
-
-    def _addresses(self, name: str) -> tuple[str, ...]:
-        try:
-            return (str(ipaddress.ip_address(name)),)
-        except ValueError:
-            return self._resolver.resolve(name)
 
     def _strict(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
@@ -79,9 +76,9 @@ def _lenient() -> ssl.SSLContext:
 
 
 def _shake(
-    context: ssl.SSLContext, addresses: tuple[str, ...], name: str, port: int, *, deadline: float, refusal: str = ""
+    context: ssl.SSLContext, name: str, address: str, port: int, *, deadline: float, refusal: str = ""
 ) -> ServedCertificate:
-    with _connected(addresses, port, deadline) as line:
+    with socket.create_connection((address, port), timeout=_remaining(deadline)) as line:
         line.settimeout(_remaining(deadline))  # Python bounds the whole handshake by it, not each byte
         with context.wrap_socket(line, server_hostname=name) as secured:
             host, at = secured.getpeername()[:2]
@@ -91,18 +88,6 @@ def _shake(
                 address=f"[{host}]:{at}" if ":" in host else f"{host}:{at}",
                 refusal=refusal,
             )
-
-
-def _connected(addresses: tuple[str, ...], port: int, deadline: float) -> socket.socket:
-    for position, address in enumerate(addresses, start=1):
-        # An address that is silent must leave time for the others.
-        share = _remaining(deadline) / (len(addresses) - position + 1)
-        try:
-            return socket.create_connection((address, port), timeout=share)
-        except OSError:
-            if position == len(addresses):
-                raise
-    raise AssertionError("there is at least one address")
 
 
 def _remaining(deadline: float) -> float:

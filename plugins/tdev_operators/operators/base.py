@@ -20,7 +20,9 @@ RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(exception=TransientError, action=RetryAction.RETRY, reason="The world may be different in a minute"),
         RetryRule(exception=PermanentError, action=RetryAction.FAIL, reason="Another try cannot help"),
-    ]
+    ],
+    # A defect or a time-out of the whole task does not mend itself; a lost worker is retried by the scheduler anyway.
+    default=RetryAction.FAIL,
 )
 
 

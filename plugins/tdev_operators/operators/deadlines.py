@@ -4,6 +4,8 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from tdev_operators.core.errors import TdevError
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -42,7 +44,10 @@ def announce_unwritten_report(context: "Context", *, tier: str, item: str) -> No
 
     ports = task_ports()
     ref = ref_of(context, tier=tier, item=item)
-    announce(ports.channels, ports.settings, ref, error=str(context.get("exception") or "the task was killed"))
+    error = context.get("exception")
+    # Other people's texts may hold an address or a login; ours never do.
+    text = str(error) if isinstance(error, TdevError) else type(error).__name__ if error else "the task was killed"
+    announce(ports.channels, ports.settings, ref, error=text)
 
 
 def _moment(value: datetime | str) -> datetime:

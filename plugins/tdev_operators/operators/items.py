@@ -15,6 +15,7 @@ from airflow.sdk import TaskGroup
 from airflow.sdk.bases.skipmixin import SkipMixin
 
 from tdev_operators.core.calendar_slots import PRIORITY_WEIGHTS, Calendar
+from tdev_operators.core.errors import TargetUnreachableError
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
 from tdev_operators.operators.deadlines import announce_unwritten_report
 from tdev_operators.operators.links import ReportLink
@@ -154,20 +155,25 @@ class JudgeOperator(_ItemOperator):
 class CloseRunOperator(MaintenanceOperator):
     """Ends a tier's run: replays what was spooled, sends reminders that are due, pings the dead-man's switch.
 
-    Make it the run's teardown: it then always runs, and does not hide a red judge from the run's state.
+    Make it the run's teardown: it then always runs, and does not hide a red judge from the run's state. While a channel
+    is down it tries again, for about an hour: the next run of the tier may be a day away.
     """
 
     def __init__(self, *, calendar: Calendar, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"retries": 8, "retry_delay": timedelta(minutes=1), **kwargs})
         self.calendar = calendar
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Return small JSON: what was replayed, sent and pinged."""
+        """Return small JSON: what was replayed, sent and pinged.
+
+        Raises:
+            TargetUnreachableError: messages wait for a channel that is down.
+        """
         from tdev_operators.core.reporting.runs import close_run  # noqa: PLC0415  not while parsing
 
         ports = task_ports()
         run = context["dag_run"]
-        return close_run(
+        closed = close_run(
             ports.ledger,
             ports.channels,
             ports.settings,
@@ -176,4 +182,8 @@ class CloseRunOperator(MaintenanceOperator):
             run.run_id,
             now=ports.clock(),
             heartbeat=ports.heartbeat,
+            readers=ports.readers,
         )
+        if closed["waiting"]:
+            raise TargetUnreachableError(f"{closed['waiting']} messages wait: {' '.join(closed['problems'])}")
+        return closed

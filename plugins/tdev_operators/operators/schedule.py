@@ -20,6 +20,7 @@ from tdev_operators.core.calendar_slots import Calendar, Slot, is_slot, slot_to_
 from tdev_operators.core.ports import utc_now
 
 if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
     from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,16 @@ class CalendarTimetable(MultipleCronTriggerTimetable):
     @property
     def summary(self) -> str:
         return ", ".join(dict.fromkeys(self._crons))
+
+    def next_run_info_from_dag_model(self, *, dag_model: "DagModel") -> DagRunInfo | None:
+        # The scheduler runs the slot that was stored when the DAG was last parsed. After an outage of the whole machine
+        # that may be days ago: what is older than a period is let go here too.
+        stored = super().next_run_info_from_dag_model(dag_model=dag_model)
+        now = utc_now()
+        if stored is None or stored.run_after > now - self.calendar.period:
+            return stored
+        slot = slot_to_run(self._crons, last_slot=stored.run_after, now=now, period=self.calendar.period, earliest=None)
+        return DagRunInfo.exact(instance(slot, tz=UTC)) if slot <= now else stored
 
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
+from tdev_operators.core.errors import BusyError
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
 
 if TYPE_CHECKING:
@@ -31,8 +32,12 @@ class ItemWorkOperator(MaintenanceOperator):
         ports = task_ports()
         group = cast("Item", self.task_group)
         ref = ref_of(context, tier=group.calendar.tier, item=group.name)
-        with ports.ledger.lease(f"item:{ref.item}", f"{ref.dag_id} {ref.run_id}"):
+        with ports.ledger.lease(f"item:{ref.item}", f"{ref.dag_id} {ref.run_id}") as lease:
             ports.ledger.open_item(ref, ports.clock())
             outcome = self.work(system_ports(ports.settings, airflow_connections()), ports.settings)
+            if lease.lost:
+                raise BusyError(
+                    f"The lease of {ref.item} was lost while it ran, so that another run may have done it too."
+                )
             ports.ledger.close_item(ref, outcome)
         return {"verdict": outcome.verdict.value, "results": len(outcome.results)}

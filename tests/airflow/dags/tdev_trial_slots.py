@@ -20,6 +20,7 @@ CALENDAR = Calendar(
         "odd": Slot("1-59/2 * * * *", minutes=30, priority="high", owner="Tests"),
         "slow": Slot("0 0 1 1 *", minutes=1, priority="medium", owner="Tests"),
         "quick": Slot("0 0 1 1 *", minutes=1, priority="medium", owner="Tests"),
+        "killed": Slot("0 0 1 1 *", minutes=30, priority="medium", owner="Tests"),
         "broken": Slot("0 0 1 1 *", minutes=1, priority="medium", owner="Tests"),
     },
 )
@@ -65,7 +66,9 @@ with DAG(
         TrialOperator(task_id="check", seconds=80)
     with Item(CALENDAR, "quick") as quick:
         TrialOperator(task_id="check")
+    with Item(CALENDAR, "killed") as killed:
+        TrialOperator(task_id="check", seconds=12)
     with Item(CALENDAR, "broken") as broken:
         TrialOperator(task_id="check", verdict="CRITICAL")
 
-    [even, odd, slow, quick, broken] >> CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
+    [even, odd, slow, quick, killed, broken] >> CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()

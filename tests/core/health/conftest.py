@@ -81,14 +81,16 @@ class FakeObjects:
 
 @dataclass
 class FakeApi:
-    """Answers paths; `strangers` are the answers without a token."""
+    """Answers paths; `strangers` are the answers without a token, `forgers` with a wrong one."""
 
     answers: dict[str, Any]
     strangers: dict[str, Any] = field(default_factory=dict)
+    forgers: dict[str, Any] = field(default_factory=dict)
     name: str = "http://api.test"
 
-    def get(self, path: str, *, authorised: bool = True) -> HttpAnswer:
-        answer = (self.answers if authorised else self.strangers)[path]
+    def get(self, path: str, *, authorised: bool = True, forged_token: str = "") -> HttpAnswer:
+        strangers = {**self.strangers, **self.forgers} if forged_token else self.strangers
+        answer = (self.answers if authorised else strangers)[path]
         answer = answer() if callable(answer) else answer
         if isinstance(answer, Exception):
             raise answer
@@ -133,7 +135,7 @@ def ports() -> Callable[..., SystemPorts]:
     def make(**given: Any) -> SystemPorts:
         names = [entry.name for entry in dataclasses.fields(SystemPorts)]
         everything: dict[str, Any] = {name: Unused() for name in names}
-        return SystemPorts(**{**everything, "hosts": {}, "clock": lambda: NOW, **given})
+        return SystemPorts(**{**everything, "hosts": {}, "clock": lambda: NOW, "forget_outages": lambda: None, **given})
 
     return make
 

@@ -1,6 +1,7 @@
 """The regression against textbook figures."""
 
 import math
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,19 @@ def test_a_known_line():
     assert trend.slope == pytest.approx(0.50009, abs=1e-5)
     assert trend.standard_error == pytest.approx(0.11791, abs=1e-5)
     assert trend.falling_confidence < 0.01
+
+
+@pytest.mark.parametrize(("rho", "at_most"), [(0.0, 0.02), (0.6, 0.05), (0.8, 0.08)])
+def test_noise_is_rarely_taken_for_a_decline(rho, at_most):
+    # Without the autocorrelation: 0.01, 0.12 and 0.23.
+    random, declines, series = Random(1), 0, 1000
+    for _ in range(series):
+        y, points = random.gauss(0, 1) / math.sqrt(1 - rho**2), []
+        for x in range(24):
+            points.append((x, y))
+            y = rho * y + random.gauss(0, 1)
+        declines += least_squares(points).falling_confidence >= 0.99
+    assert declines / series <= at_most
 
 
 def test_a_perfect_line_is_certain():

@@ -97,7 +97,7 @@ def closed_port():
 @pytest.mark.parametrize(
     ("connection", "need"), [("tdev_postgres", "database"), ("tdev_api", "api"), ("tdev_aws", "objects")]
 )
-def test_a_dead_target_costs_its_limit_once_and_is_one_cause(sandbox, request, how, connection, need):
+def test_a_dead_target_is_confirmed_within_the_limit_and_is_one_cause(sandbox, request, how, connection, need):
     shipped = load_settings(sandbox.settings_file)
     health = shipped.health.model_copy(update={"check_timeout_seconds": 8.0})
     settings = shipped.model_copy(update={"health": health})
@@ -108,6 +108,7 @@ def test_a_dead_target_costs_its_limit_once_and_is_one_cause(sandbox, request, h
     root = REACHABILITY[need]
     results = {result.check: result for result in outcome.results}
     assert results[root].verdict is Verdict.CRITICAL
+    assert "Not confirmed" not in results[root].summary
     red = {name: result for name, result in results.items() if result.verdict is not Verdict.OK and name != root}
     assert {result.because_of for result in red.values()} == {root}, not_ok(outcome)
     assert red.keys() <= {check.name for check in all_checks() if need in check.needs}

@@ -14,7 +14,7 @@ from tdev_operators.core.items import ItemRef
 from tdev_operators.core.reporting.alerts import Notice, NoticeKind
 from tdev_operators.core.reporting.escaping import markdown, one_line, slack, storable
 from tdev_operators.core.reporting.messages import AlertMessage
-from tdev_operators.core.reporting.rendering import render_html, render_mail, render_markdown, render_text
+from tdev_operators.core.reporting.rendering import render_mail, render_markdown, render_text
 from tdev_operators.core.reporting.report import Report, build_report
 from tdev_operators.core.reporting.settings import Silence
 from tdev_operators.core.verdicts import Verdict
@@ -50,6 +50,11 @@ def message_about(name: str = "agent-17") -> AlertMessage:
     return AlertMessage("7b0c8a3e-0000-4000-8000-000000000000", "t-developer", notices, NOON, report.url, report)
 
 
+def page_of(report: Report) -> str:
+    """Return the report as its readers get it by mail."""
+    return render_mail(AlertMessage("id", report.system, (), report.created_at, report.url, report))[1]
+
+
 class Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +72,7 @@ def tags_of(page: str) -> list[tuple[str, dict[str, str | None]]]:
 
 def test_a_report_can_be_judged_from_any_rendering():
     report = report_about()
-    page = html.unescape(render_html(report))
+    page = html.unescape(page_of(report))
     unescaped_markdown = html.unescape(re.sub(MARKDOWN_ESCAPE, r"\1", render_markdown(report)))
     for text in (page, render_text(report), unescaped_markdown):
         for fact in (
@@ -132,8 +137,8 @@ def test_silences_in_force_are_listed_and_expired_ones_named():
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_is_inert_in_html(name: str):
-    for page in (render_html(report_about(name)), render_mail(message_about(name))[1]):
-        harmless = tags_of(render_html(report_about()) + render_mail(message_about())[1])
+    for page in (page_of(report_about(name)), render_mail(message_about(name))[1]):
+        harmless = tags_of(page_of(report_about()) + render_mail(message_about())[1])
         tags = tags_of(page)
         assert {tag for tag, _ in tags} <= ALLOWED_TAGS
         attributes = {(tag, key) for tag, attrs in tags for key in attrs}
@@ -179,7 +184,7 @@ def test_what_is_storable_is_strict_json_without_nul(value):
 
 
 def test_a_page_loads_nothing_and_runs_nothing():
-    page = render_html(report_about())
+    page = page_of(report_about())
     assert "<script" not in page
     assert "url(" not in page
     assert not re.search(r"<(link|img|iframe|object)\b", page)

@@ -242,6 +242,41 @@ def test_a_channel_that_is_down_hides_nothing_and_is_told_through_the_others(hou
     assert slack.subjects[2:] == ["[t-developer] ended: maintenance.channel_mail"]
 
 
+def test_what_no_channel_took_is_waited_for_by_the_run_and_taken_by_the_next(house):
+    mail, slack = house.channels
+    mail.down = slack.down = True
+    ref = house.work(BROKEN)
+    assert house.report(ref)["alerts_sent"] == 0
+    assert house.close(at=NOON + timedelta(seconds=9))["waiting"] > 0, "the closing task has something to retry for"
+    mail.down = slack.down = False
+    closed = house.close("run-2", at=NOON + timedelta(days=1, seconds=30))
+    assert closed["waiting"] == 0
+    assert "[t-developer] CRITICAL: database.dead_tuples" in mail.subjects
+
+
+def test_that_the_way_to_the_readers_is_down_is_told_through_the_channels(house):
+    reader = MemoryChannel("report_readers", down=True)
+    ref = house.work(WELL)
+    told = report_item(house.ledger, house.channels, house.rules, ref, now=NOON, readers=(reader,))
+    assert "The alert channel report_readers is down" in told["problems"][0]
+    assert [channel.subjects for channel in house.channels] == [
+        ["[t-developer] CRITICAL: maintenance.channel_report_readers"]
+    ] * 2
+    assert reader.messages == []
+
+
+def test_a_spool_entry_that_the_ledger_refuses_is_told_and_kept(house):
+    house.down = True
+    house.report(house.work(BROKEN))
+    house.down = False
+    key = next(key for key in house.spooled() if key.endswith("outcome.json"))
+    house.objects.write(house.bucket, key, b"{}")
+    closed = house.close(at=NOON + timedelta(hours=2))
+    assert "is not what the spool wrote" in closed["problems"][0]
+    assert "[t-developer] UNKNOWN: maintenance.spool" in house.channels[0].subjects
+    assert key in house.spooled()
+
+
 def test_a_channel_with_a_defect_does_not_stop_the_others(house):
     class Defect(MemoryChannel):
         def send(self, message):

@@ -139,6 +139,20 @@ def test_a_mail_server_that_is_down_or_silent_costs_a_bounded_time(mail_box, fre
         mail.MailChannel(PEOPLE, plain_facts(mail_box, host=silent.host, port=silent.port, extra=extra)).send(message())
 
 
+def test_the_uri_form_of_a_connection_does_not_switch_encryption_off():
+    uri = "smtp://u:p@mail.example:587?disable_ssl=true&disable_tls=false"
+    (channel,) = load_channels(settings(channels=("mail",)), EnvironmentConnections({"AIRFLOW_CONN_TDEV_SMTP": uri}))
+    assert (channel._encrypted, channel._upgraded) == (False, True)
+
+
+@pytest.mark.parametrize("extra", ["timeout=10s", "disable_tls=perhaps"])
+def test_a_wrong_extra_breaks_the_channel_with_a_sentence_and_nothing_else(extra):
+    connections = EnvironmentConnections({"AIRFLOW_CONN_TDEV_SMTP": f"smtp://mail.example?{extra}"})
+    (channel,) = load_channels(settings(channels=("mail",)), connections)
+    with pytest.raises(SettingsError, match=extra.partition("=")[0]):
+        channel.send(message())
+
+
 def test_a_password_never_travels_in_the_clear(mail_box):
     facts = plain_facts(mail_box, host="mail.example", login="u", password="p")
     with pytest.raises(SettingsError, match="unencrypted"):

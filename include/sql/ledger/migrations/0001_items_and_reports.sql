@@ -49,7 +49,6 @@ CREATE TABLE maintenance.reports (
     created_at timestamptz NOT NULL,
     report jsonb NOT NULL,
     markdown text NOT NULL,
-    html text NOT NULL,
     plain text NOT NULL
 );
 CREATE INDEX ON maintenance.reports (created_at DESC);

@@ -2,9 +2,13 @@
 
 import math
 
+from tdev_operators.core.errors import GarbledAnswerError, TargetTimeoutError, TargetUnreachableError
 from tdev_operators.core.health.registry import check_name
 from tdev_operators.core.setting_types import Ceiling, Floor
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict, worst
+
+# What says something about the target. Any other error is about us, our credentials or what lies between.
+OF_THE_TARGET = (TargetUnreachableError, TargetTimeoutError, GarbledAnswerError)
 
 _SENTENCES = 4
 
@@ -21,10 +25,11 @@ def judge(value: float, limits: Ceiling | Floor) -> Verdict:
     return Verdict.OK
 
 
-def some(names: list[str], *, at_most: int = 3) -> str:
-    """Return the first names for a sentence: `a, b, c and 7 more`."""
-    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
-    return ", ".join(names[:at_most]) + more
+def some(names: list[str], *, at_most: int = 3, of: int = 0) -> str:
+    """Return the first names for a sentence: `a, b, c and 7 more`; `of` counts those that are not given, too."""
+    shown = names[:at_most]
+    unnamed = max(of, len(names)) - len(shown)
+    return ", ".join(shown) + (f" and {unnamed} more" if unnamed else "")
 
 
 class Findings:

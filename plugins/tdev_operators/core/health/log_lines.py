@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tdev_operators.core.errors import CommandFailedError, InputError
+from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, InputError
 from tdev_operators.core.ports import Host
 
 # 2026-11-23T09:00:00.123Z: sorted as text is sorted in time.
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.MULTILINE)
+_ROTATION = re.compile(r"(?<=\.log).*")
 _STAMP_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 _SECONDS = 15.0
@@ -32,9 +33,16 @@ class LogFile:
         """Whether logrotate has compressed it."""
         return self.path.endswith(".gz")
 
+    @property
+    def family(self) -> str:
+        """The name without what logrotate adds: `api.log` for `api.log.2.gz` and `api.log-20261123`."""
+        return _ROTATION.sub("", self.path.rpartition("/")[2])
 
-def log_files(host: Host, directory: str) -> list[LogFile]:
-    """Return the log files of a folder, newest first.
+
+def log_files(host: Host, directory: str) -> tuple[list[LogFile], list[str]]:
+    """Return the log files of a folder, newest first, and the paths that hold control characters.
+
+    Those are given to no program: who may write into the folder must not choose what zgrep, a shell script, reads.
 
     Raises:
         InputError: the folder is missing or unreadable, or holds no log; and what `Host.run` raises.
@@ -44,13 +52,16 @@ def log_files(host: Host, directory: str) -> list[LogFile]:
     ended = host.run([*argv, "-printf", r"%T@ %s %p\0"], timeout_seconds=_SECONDS)
     if ended.exit_status != 0:
         raise InputError(f"The log folder {directory} of {host.name} cannot be read: {_complaint(ended.stderr)}.")
-    files = []
+    files, odd = [], []
     for entry in filter(None, ended.stdout.split("\0")):
         modified, size, path = entry.split(" ", 2)
+        if not path.isprintable():
+            odd.append(path)
+            continue
         files.append(LogFile(path, datetime.fromtimestamp(float(modified), UTC), int(size)))
-    if not files:
+    if not files and not odd:
         raise InputError(f"The log folder {directory} of {host.name} holds no log; check [logs] directory.")
-    return sorted(files, key=lambda file: file.modified, reverse=True)
+    return sorted(files, key=lambda file: file.modified, reverse=True), odd
 
 
 def newest_line(host: Host, files: Sequence[LogFile], now: datetime) -> datetime | None:
@@ -69,7 +80,8 @@ def matching_lines(
     """Return the lines between two moments that match a POSIX extended expression, and whether there were more.
 
     Raises:
-        CommandFailedError: a file could not be read; and what `Host.run` raises.
+        CommandFailedError: a file could not be read.
+        GarbledAnswerError: what was found did not arrive; and what `Host.run` raises.
     """
     hours = int((until - since) / timedelta(hours=1)) + 2
     prefixes = sorted({(since + timedelta(hours=hour)).strftime("%Y-%m-%dT%H:") for hour in range(hours)})
@@ -85,6 +97,8 @@ def matching_lines(
         ended = host.run(argv, timeout_seconds=_SECONDS)
         if ended.exit_status > _NO_MATCH:
             raise CommandFailedError(f"{program} could not read the logs of {host.name}: {_complaint(ended.stderr)}.")
+        if ended.exit_status != _NO_MATCH and not ended.stdout.strip():
+            raise GarbledAnswerError(f"{program} on {host.name} found lines and printed none; see how we reach it.")
         more = more or ended.truncated
         found = ((line_time(line), line) for line in ended.stdout.splitlines())
         lines += [line for stamp, line in found if stamp is not None and since <= stamp <= until + _CLOCK_SLACK]

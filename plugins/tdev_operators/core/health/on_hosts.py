@@ -1,13 +1,22 @@
 """Looking at every host of the settings at once."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
-from tdev_operators.core.errors import AccessDeniedError, InputError, SetupMissingError, TdevError, TransientError
+from tdev_operators.core.errors import (
+    AccessDeniedError,
+    InputError,
+    SetupMissingError,
+    TargetTimeoutError,
+    TdevError,
+    TransientError,
+)
 from tdev_operators.core.health.findings import Findings
 from tdev_operators.core.health.registry import REACHABILITY
 from tdev_operators.core.health.side_by_side import side_by_side
-from tdev_operators.core.ports import Host, SystemPorts
+from tdev_operators.core.ports import CommandOutput, Host, SystemPorts
 from tdev_operators.core.settings import HostSettings, Settings
 
 T = TypeVar("T")
@@ -19,17 +28,40 @@ _AT_ONCE = 16
 def on_each_host(
     system: SystemPorts, settings: Settings, look: Callable[[Host, HostSettings], T]
 ) -> dict[str, T | TdevError]:
-    """Call `look` for every host of the settings, side by side; returns its answer or its error by host name."""
+    """Call `look` for every host of the settings, side by side; returns its answer or its error by host name.
+
+    All commands of a look share half of `check_timeout_seconds`, so that a host's own sentence comes before the check
+    is given up.
+    """
+    deadline = time.monotonic() + settings.health.check_timeout_seconds / 2
 
     def job(entry: HostSettings) -> Callable[[], T]:
         def run() -> T:
             if entry.name not in system.hosts:
                 raise InputError(f"There is no way to reach host {entry.name}; check its entry in [[hosts]].")
-            return look(system.hosts[entry.name], entry)
+            return look(_InTime(system.hosts[entry.name], deadline), entry)
 
         return run
 
     return side_by_side({entry.name: job(entry) for entry in settings.hosts}, at_most=_AT_ONCE)
+
+
+@dataclass(frozen=True, slots=True)
+class _InTime:
+    """A host whose commands end by a deadline."""
+
+    host: Host
+    deadline: float
+
+    @property
+    def name(self) -> str:
+        return self.host.name
+
+    def run(self, argv: Sequence[str], *, timeout_seconds: float = 30.0, stdin: str = "") -> CommandOutput:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TargetTimeoutError(f"Host {self.name} was so slow that no time was left for {argv[0]}; see its load.")
+        return self.host.run(argv, timeout_seconds=min(timeout_seconds, left), stdin=stdin)
 
 
 def answers_of(answers: dict[str, T | TdevError], findings: Findings) -> tuple[dict[str, T], str]:

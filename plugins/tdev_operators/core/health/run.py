@@ -1,5 +1,6 @@
 """The health check: all checks at once, each bounded in time, none able to stop the others."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from tdev_operators.core.errors import TdevError
+from tdev_operators.core.errors import TdevError, TransientError
 from tdev_operators.core.health.registry import REACHABILITY, Check, all_checks, covers, refuse_unknown_names
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tdev_operators.core.settings import Settings
 
 _SAMPLES = 3
+
+_log = logging.getLogger(__name__)
 
 
 def run_health_check(
@@ -96,27 +99,48 @@ def _run_one(running: _Running, system: "SystemPorts", settings: "Settings", arr
     check = running.check
     started = time.monotonic()
     try:
-        result = check.run(system, settings)
+        result = _looked(check, system, settings)
         if check.doubtful and result.verdict is Verdict.CRITICAL:
             running.unconfirmed = result
             result = _confirmed(result, check, system, settings)
         end = _Ended(check, result.timed(time.monotonic() - started))
     except Exception as error:  # noqa: BLE001  the boundary: whatever a check raises, the others go on
         could_not_look = isinstance(error, TdevError)
-        sentence = str(error) if could_not_look else f"{type(error).__name__}: {str(error)[:200]}"
+        if could_not_look:
+            sentence = str(error)
+        else:  # its text may hold anything, a password, too
+            _log.error("%s: a defect of ours", check.name, exc_info=error)
+            sentence = f"{type(error).__name__}, a defect of ours; see the traceback in this run's log."
         failure = CheckResult(check.name, Verdict.UNKNOWN, f"Could not look: {sentence}")
         end = _Ended(check, failure.timed(time.monotonic() - started), could_not_look)
     arrivals.put(end)
 
 
+def _looked(check: Check, system: "SystemPorts", settings: "Settings") -> CheckResult:
+    """Look at the target; when it cannot be reached, look once more: a lost packet must leave no red check."""
+    try:
+        result = check.run(system, settings)
+    except TransientError:
+        pass
+    else:
+        if result.verdict is not Verdict.UNKNOWN or result.because_of not in REACHABILITY.values():
+            return result
+    return _looked_again(check, system, settings)
+
+
+def _looked_again(check: Check, system: "SystemPorts", settings: "Settings") -> CheckResult:
+    time.sleep(settings.health.confirm_pause_seconds)
+    system.forget_outages()
+    return check.run(system, settings)
+
+
 def _confirmed(first: CheckResult, check: Check, system: "SystemPorts", settings: "Settings") -> CheckResult:
     """Take two more samples; the CRITICAL stands unless both were taken and refute it."""
     for _ in range(_SAMPLES - 1):
-        time.sleep(settings.health.confirm_pause_seconds)
         try:
-            sample = check.run(system, settings)
-        except TdevError:
-            return first  # a sample that cannot be taken refutes nothing
+            sample = _looked_again(check, system, settings)
+        except Exception:  # noqa: BLE001  a sample that cannot be taken, for whatever reason, refutes nothing
+            return first
         if sample.verdict.is_red:
             return first
     return replace(first, verdict=Verdict.WARNING, summary=f"{first.summary} (1 of {_SAMPLES} samples.)")

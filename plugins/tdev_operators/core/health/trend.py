@@ -3,15 +3,24 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+# At 1 the points would be one point.
+_MOST_AUTOCORRELATED = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The least-squares line through `points` points: its slope, and the slope's standard error."""
+    """The least-squares line through `points` points: its slope, and the slope's standard error.
+
+    The error is widened by `autocorrelation`, that of what the line leaves over from one point to the next: points
+    that follow their neighbours tell less than as many independent ones.
+    """
 
     slope: float
     standard_error: float
     points: int
+    autocorrelation: float
 
     @property
     def falling_confidence(self) -> float:
@@ -22,7 +31,7 @@ class Trend:
 
 
 def least_squares(points: Sequence[tuple[float, float]]) -> Trend:
-    """Fit a line through (x, y) points: at least 3, with at least two different x.
+    """Fit a line through (x, y) points in the order of x: at least 3, with at least two different x.
 
     Raises:
         ValueError: too few points.
@@ -33,8 +42,13 @@ def least_squares(points: Sequence[tuple[float, float]]) -> Trend:
     mean_x, mean_y = math.fsum(x for x, _ in points) / n, math.fsum(y for _, y in points) / n
     spread = math.fsum((x - mean_x) ** 2 for x, _ in points)
     slope = math.fsum((x - mean_x) * (y - mean_y) for x, y in points) / spread
-    left_over = math.fsum((y - mean_y - slope * (x - mean_x)) ** 2 for x, y in points)
-    return Trend(slope, math.sqrt(left_over / (n - 2) / spread), n)
+    left_over = [y - mean_y - slope * (x - mean_x) for x, y in points]
+    squares = math.fsum(rest**2 for rest in left_over)
+    beside = math.fsum(one * next_ for one, next_ in pairwise(left_over))
+    # Few points show less of it than there is, by about this much (Kendall's bias, around a line).
+    seen = beside / squares if squares else 0.0
+    r = min(max(seen + (2 + 4 * seen) / n, 0.0), _MOST_AUTOCORRELATED)
+    return Trend(slope, math.sqrt(squares / (n - 2) / spread * (1 + r) / (1 - r)), n, r)
 
 
 def student_t_below(t: float, degrees: int) -> float:

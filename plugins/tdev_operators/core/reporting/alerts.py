@@ -172,7 +172,7 @@ def _worst_by_check(results: Iterable[CheckResult]) -> dict[str, CheckResult]:
     return by_check
 
 
-def _seen_red(  # noqa: PLR0917 - private, and every one of them is needed
+def _seen_red(
     episode: Episode | None,
     item: str,
     result: CheckResult,

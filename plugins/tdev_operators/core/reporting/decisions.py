@@ -118,7 +118,7 @@ def _told(plan: AlertPlan, settings: Settings, occasion: str, now: datetime) -> 
     )
 
 
-def _decide_on_all(  # noqa: PLR0917 - private
+def _decide_on_all(
     ledger: Ledger,
     channels: Sequence[Channel],
     settings: Settings,

@@ -4,6 +4,7 @@ A message is sent at least once: a worker that dies between sending and recordin
 same message id.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,9 +23,9 @@ SELF = "maintenance"
 
 @dataclass(slots=True)
 class DeliveryTally:
-    """What went out: messages sent, the channels that took one, and why others did not."""
+    """What went out: messages sent by channel, the channels that took one, and why others did not."""
 
-    sent: int = 0
+    sent: Counter[str] = field(default_factory=Counter)
     working: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -48,7 +49,7 @@ def deliver(ledger: Ledger, channels: Iterable[Channel], now: datetime) -> Deliv
             if reason:
                 tally.failures[channel.name] = reason
                 break
-            tally.sent += 1
+            tally.sent[channel.name] += 1
             tally.working.add(channel.name)
     return tally
 
@@ -65,21 +66,29 @@ def hand_over(channel: Channel, message: AlertMessage) -> str:
 
 
 def deliver_and_watch(
-    ledger: Ledger, channels: Sequence[Channel], settings: Settings, occasion: str, now: datetime
+    ledger: Ledger,
+    channels: Sequence[Channel],
+    settings: Settings,
+    occasion: str,
+    now: datetime,
+    readers: Sequence[Channel] = (),
 ) -> DeliveryTally:
-    """Hand out what waits, and tell through the other channels which one is down, or works again."""
-    tally = deliver(ledger, channels, now)
+    """Hand out what waits, and tell through the other channels which one is down, or works again.
+
+    `readers` are channels that carry reports; that one of them is down is told through `channels`.
+    """
+    tally = deliver(ledger, (*channels, *readers), now)
     results = [_channel_result(name, "") for name in tally.working - set(tally.failures)]
     results += [_channel_result(name, reason) for name, reason in tally.failures.items()]
     if results and watch_self(ledger, channels, settings, f"channels:{occasion}", results, now):
         others = [channel for channel in channels if channel.name not in tally.failures]
         again = deliver(ledger, others, now)
-        tally.sent += again.sent
+        tally.sent.update(again.sent)
         tally.failures |= again.failures
     return tally
 
 
-def watch_self(  # noqa: PLR0917 - where, to whom, by which rules, on which occasion, what, when
+def watch_self(
     ledger: Ledger,
     channels: Sequence[Channel],
     settings: Settings,

@@ -31,11 +31,6 @@ def render_text(report: Report) -> str:
     return _render("report.txt.j2", report=report)
 
 
-def render_html(report: Report) -> str:
-    """Return the report as one HTML page: no script, nothing loaded from anywhere."""
-    return _render("report.html.j2", report=report)
-
-
 def render_mail(message: AlertMessage) -> tuple[str, str]:
     """Return a message as (plain text, HTML page): the news first, then the report they come from."""
     return _render("mail.txt.j2", message=message), _render("mail.html.j2", message=message)

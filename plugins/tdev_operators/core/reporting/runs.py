@@ -20,7 +20,7 @@ from tdev_operators.core.reporting.decisions import (
     decide_on_report,
     decide_on_return,
 )
-from tdev_operators.core.reporting.delivery import SELF, DeliveryTally, deliver_and_watch, hand_over, ui_url, watch_self
+from tdev_operators.core.reporting.delivery import SELF, deliver_and_watch, hand_over, ui_url, watch_self
 from tdev_operators.core.reporting.messages import AlertMessage, Channel, message_id
 from tdev_operators.core.reporting.report import Report, build_report
 from tdev_operators.core.reporting.wording import counted, moment
@@ -30,6 +30,8 @@ from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict
 T = TypeVar("T")
 
 _NAMED_IN_A_SENTENCE = 5
+_HEARTBEAT_HINT = "Whoever watches the heartbeat will believe that maintenance is dead."
+_SPOOL_HINT = "Look at what the sentence names in the backups bucket; it is tried again with every run."
 
 
 def report_item(
@@ -69,11 +71,9 @@ def report_item(
         _attempt(lambda: ledger.save_report(ref, saved), problems)
     news = build()
     _attempt(lambda: decide_on_report(ledger, channels, settings, news, remark=record.remark), problems)
-    tally = _deliver(ledger, channels, settings, f"report:{saved.id}", now, problems)
-    problems += tally.problems
     if readers:
         _attempt(lambda: decide_on_readers(ledger, readers, settings, news), problems)
-        problems += _deliver(ledger, readers, settings, f"readers:{saved.id}", now, problems).problems
+    sent = _deliver(ledger, channels, settings, f"report:{saved.id}", now, problems, readers)
     report = build()
     if known and report != saved:
         _attempt(lambda: ledger.save_report(ref, report), problems)
@@ -81,7 +81,7 @@ def report_item(
         "report_id": report.id,
         "verdict": report.verdict.value,
         "counts": report.counts,
-        "alerts_sent": tally.sent,
+        "alerts_sent": sent,
         "problems": list(report.problems),
     }
 
@@ -113,7 +113,7 @@ def judge_item(ledger: Ledger, ref: ItemRef) -> str:
     return f"{note}, look at {', '.join(warned)}." if warned else f"{note}, all well."
 
 
-def close_run(  # noqa: PLR0917 - the ports, the run, the clock
+def close_run(
     ledger: Ledger,
     channels: Sequence[Channel],
     settings: Settings,
@@ -123,37 +123,47 @@ def close_run(  # noqa: PLR0917 - the ports, the run, the clock
     *,
     now: datetime,
     heartbeat: Callable[[str], None],
+    readers: Sequence[Channel] = (),
 ) -> dict[str, Any]:
     """Finish a run of a tier: replay the spool, report what was left out, remind, record and send the heartbeat.
 
     `heartbeat` asks for a URL and raises a TdevError when nothing good is answered.
 
-    Returns `replayed`, `reported`, `alerts_sent`, `problems`. Nothing that fails here hides a verdict: it is a problem.
+    Returns `replayed`, `reported`, `alerts_sent`, `waiting` (messages that no channel took yet: close the run again
+    later) and `problems`. Nothing that fails here hides a verdict: it is a problem.
     """
     occasion = f"close:{dag_id}:{run_id}:{now.isoformat()}"
     problems: list[str] = []
-    replayed = _attempt(lambda: _replay(ledger, channels, settings, occasion, now), problems) or 0
+    refused: list[str] = []
+    replayed = _attempt(lambda: _replay(ledger, channels, settings, occasion, now), refused) or 0
+    problems += refused
+    watched = [
+        _own_result("spool", refused, well="All that waited in the spool is in the ledger.", hint=_SPOOL_HINT),
+    ]
     sent = 0
     left_out = _attempt(lambda: list(ledger.unreported(dag_id, run_id, now)), problems) or []
     for ref in left_out:
-        told = report_item(ledger, channels, settings, ref, now=now)
+        told = report_item(ledger, channels, settings, ref, now=now, readers=readers)
         sent += told["alerts_sent"]
         problems += told["problems"]
     _attempt(lambda: decide_on_reminders(ledger, channels, settings, occasion, now), problems)
     _attempt(lambda: ledger.record_heartbeat(tier, dag_id, run_id, now), problems)
     if settings.alerts.heartbeat_url:
-        refusal = _ping(heartbeat, settings.alerts.heartbeat_url)
-        problems += [refusal] if refusal else []
-        results = [_heartbeat_result(refusal)]
-        _attempt(lambda: watch_self(ledger, channels, settings, f"heartbeat:{occasion}", results, now), problems)
-    tally = _deliver(ledger, channels, settings, occasion, now, problems)
-    problems += tally.problems
+        unheard: list[str] = []
+        _attempt(lambda: heartbeat(settings.alerts.heartbeat_url), unheard)
+        problems += unheard
+        watched.append(_own_result("heartbeat", unheard, well="The heartbeat was taken.", hint=_HEARTBEAT_HINT))
+    _attempt(lambda: watch_self(ledger, channels, settings, f"watched:{occasion}", watched, now), problems)
+    sent += _deliver(ledger, channels, settings, occasion, now, problems, readers)
+    names = [channel.name for channel in (*channels, *readers)]
+    waiting = _attempt(lambda: ledger.waiting(names, now), problems) or 0
     if ledger.outage:
         problems.append(ledger.outage)
     return {
         "replayed": replayed,
         "reported": len(left_out),
-        "alerts_sent": sent + tally.sent,
+        "alerts_sent": sent,
+        "waiting": waiting,
         "problems": list(dict.fromkeys(problems)),
     }
 
@@ -230,7 +240,9 @@ def announce_unwritten_report(
 def _without_end(ref: ItemRef, started_at: datetime, now: datetime, *, known: bool) -> ItemOutcome:
     if known:
         summary = f"{ref.item} did not run to its end, so nothing is known."
-        hint = "Read the log of its task: it crashed, was killed or ran out of time. Clear it to run it again."
+        hint = (
+            "Read the log of its first red task: it was refused, crashed, was killed or ran out of time; then clear it."
+        )
     else:
         summary = f"Nobody can say how {ref.item} ended: its outcome is out of reach."
         hint = "Mend the ledger; what is recorded there is reported by the next run."
@@ -257,33 +269,31 @@ def _replay(ledger: Ledger, channels: Sequence[Channel], settings: Settings, occ
     return count
 
 
-def _ping(heartbeat: Callable[[str], None], url: str) -> str:
-    try:
-        heartbeat(url)
-    except TdevError as error:
-        return str(error)
-    return ""
-
-
-def _heartbeat_result(refusal: str) -> CheckResult:
+def _own_result(name: str, problems: Sequence[str], *, well: str, hint: str) -> CheckResult:
     return CheckResult(
-        check=f"{SELF}.heartbeat",
-        verdict=Verdict.UNKNOWN if refusal else Verdict.OK,
-        summary=refusal or "The heartbeat was taken.",
-        hint="Whoever watches the heartbeat will believe that maintenance is dead." if refusal else "",
-        coverage=Coverage(seen=("heartbeat URL",)),
+        check=f"{SELF}.{name}",
+        verdict=Verdict.UNKNOWN if problems else Verdict.OK,
+        summary=" ".join(problems) or well,
+        hint=hint if problems else "",
+        coverage=Coverage(seen=(name,)),
     )
 
 
-def _deliver(  # noqa: PLR0917 - private
+def _deliver(
     ledger: Ledger,
     channels: Sequence[Channel],
     settings: Settings,
     occasion: str,
     now: datetime,
     problems: list[str],
-) -> DeliveryTally:
-    return _attempt(lambda: deliver_and_watch(ledger, channels, settings, occasion, now), problems) or DeliveryTally()
+    readers: Sequence[Channel],
+) -> int:
+    """Hand out what waits; returns how many messages the channels (not the readers) took."""
+    tally = _attempt(lambda: deliver_and_watch(ledger, channels, settings, occasion, now, readers), problems)
+    if tally is None:
+        return 0
+    problems += tally.problems
+    return sum(tally.sent[channel.name] for channel in channels)
 
 
 def _attempt(call: Callable[[], T], problems: list[str]) -> T | None:

@@ -128,6 +128,8 @@ def _item_status(key: tuple[str, str], entry: CalendarItem | None, last: LastRun
         slot = _last_slot(entry, now - timedelta(minutes=entry.minutes) - GRACE)
         if slot and (last is None or last.started_at < slot):
             overdue = slot
+        elif last and last.ended_at is None and last.started_at + timedelta(minutes=entry.minutes) + GRACE < now:
+            overdue = last.started_at  # it began and has no end: hung, or its worker died and nobody said so
     return ItemStatus(*key, entry, last, next_slot([entry.cron], now) if entry else None, overdue)
 
 

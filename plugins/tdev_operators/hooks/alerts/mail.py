@@ -60,6 +60,14 @@ def report_readers(settings: Settings, connections: ConnectionSource) -> tuple[C
     return (MailChannel(mail, connections.get(CONNECTION), name="report_readers", recipients=mail.report_readers),)
 
 
+def _flag(facts: ConnectionFacts, key: str) -> bool:
+    """Return a switch of the connection's extra; in the URI form of a connection it is a word."""
+    value = str(facts.extra.get(key) or "false").lower()
+    if value not in ("true", "false", "1", "0"):
+        raise SettingsError(f"{key} in the extra of {CONNECTION} is {value!r}; write true or false.")
+    return value in ("true", "1")
+
+
 class MailChannel:
     """Sends one mail to all recipients."""
 
@@ -75,7 +83,12 @@ class MailChannel:
         self._settings = settings
         self._recipients = settings.recipients if recipients is None else recipients
         self._facts = facts
-        self._seconds = float(facts.extra.get("timeout", _SECONDS))
+        self._encrypted = not _flag(facts, "disable_ssl")
+        self._upgraded = not _flag(facts, "disable_tls") and not self._encrypted
+        try:
+            self._seconds = float(facts.extra.get("timeout", _SECONDS))
+        except (TypeError, ValueError):
+            raise SettingsError(f"timeout in the extra of {CONNECTION} is no number; write seconds.") from None
 
     def send(self, message: AlertMessage) -> None:
         """See `Channel.send`."""
@@ -105,9 +118,8 @@ class MailChannel:
 
     @contextmanager
     def _server(self) -> Iterator[smtplib.SMTP]:
-        facts, extra = self._facts, self._facts.extra
-        encrypted = not extra.get("disable_ssl")
-        upgraded = not encrypted and not extra.get("disable_tls")
+        facts = self._facts
+        encrypted, upgraded = self._encrypted, self._upgraded
         if facts.password and not (encrypted or upgraded) and facts.host not in _LOOPBACK:
             raise SettingsError(
                 f"The connection {CONNECTION} would send its password unencrypted; allow SSL or TLS in it."

@@ -32,7 +32,7 @@ _SESSIONS = 8
 _CHUNK_BYTES = 64 * 1024
 _TICK_SECONDS = 0.01
 _KILL_AFTER_SECONDS = 2
-_SILENCE_SECONDS = 5.0  # beyond the limit, so that the host can tell of the killing
+_SILENCE_SECONDS = 3.0  # beyond the limit, so that the host can tell of the killing
 _KILLED = (124, 137, -1)  # timeout's own word; SIGKILL, as a shell or as sshd tells it
 _LEFTOVER_GRACE_SECONDS = 1.0
 _KEYS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
@@ -57,7 +57,7 @@ class SshHost:
         self._client: paramiko.SSHClient | None = None
         self._connecting = Lock()
         self._places = BoundedSemaphore(_SESSIONS)
-        self._memory = OutageMemory(refusals=True)
+        self.memory = OutageMemory(refusals=True)
 
     def __repr__(self) -> str:
         return f"SshHost({self._name!r}, {self._facts!r})"
@@ -124,7 +124,7 @@ class SshHost:
             kept = self._client.get_transport() if self._client else None
             if kept is not None and kept.is_active():
                 return kept, False
-            with self._memory.attempt(), self._errors():
+            with self.memory.attempt(), self._errors():
                 self._client = self._connect()
                 new = self._client.get_transport()
                 if new is None:
@@ -260,6 +260,8 @@ def _converse(channel: paramiko.Channel, line: str, stdin: bytes) -> CommandOutp
     out, err, rest = Kept(MIB), Kept(MIB), stdin
     fed, ended_at = False, 0.0
     while True:
+        # Asked before the streams are read: what came ahead of their end is then read below, and nothing is lost.
+        over = channel.eof_received or channel.closed
         idle = True
         if channel.recv_ready():
             out.take(channel.recv(_CHUNK_BYTES))
@@ -277,7 +279,7 @@ def _converse(channel: paramiko.Channel, line: str, stdin: bytes) -> CommandOutp
         if idle:
             if channel.exit_status_ready():
                 ended_at = ended_at or time.monotonic()
-                if channel.eof_received or channel.closed or time.monotonic() > ended_at + _LEFTOVER_GRACE_SECONDS:
+                if over or time.monotonic() > ended_at + _LEFTOVER_GRACE_SECONDS:
                     break
             time.sleep(_TICK_SECONDS)
     transport = channel.get_transport()

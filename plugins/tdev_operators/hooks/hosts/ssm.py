@@ -21,7 +21,6 @@ STDOUT_LIMIT_CHARACTERS = 24_000
 STDERR_LIMIT_CHARACTERS = 8_000
 
 _DOCUMENT = "AWS-RunShellScript"
-_REQUEST_SECONDS = 10.0
 _SHORTEST_DELIVERY_SECONDS = 30  # AWS takes no less
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 2.0
 _RUNNING = frozenset({"Pending", "InProgress", "Delayed"})
@@ -33,10 +32,13 @@ class SsmHost:
     AWS returns at most 24,000 characters of stdout and 8,000 of stderr; `truncated` says when there was more.
     """
 
-    def __init__(self, name: str, instance_id: str, facts: ConnectionFacts) -> None:
+    def __init__(
+        self, name: str, instance_id: str, facts: ConnectionFacts, *, request_timeout_seconds: float = 10.0
+    ) -> None:
         self._name = name
         self._instance_id = instance_id
         self._facts = facts
+        self._request_seconds = request_timeout_seconds
 
     def __repr__(self) -> str:
         return f"SsmHost({self._name!r}, {self._instance_id!r}, {self._facts!r})"
@@ -77,7 +79,7 @@ class SsmHost:
 
     @cached_property
     def _ssm(self) -> Any:
-        return make_client(self._facts, "ssm", timeout_seconds=_REQUEST_SECONDS)
+        return make_client(self._facts, "ssm", timeout_seconds=self._request_seconds)
 
     def _send(self, where: str, line: str, seconds: float) -> str:
         try:

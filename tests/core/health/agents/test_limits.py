@@ -42,5 +42,19 @@ def test_what_was_never_measured_is_unknown(registry, shipped):
     assert "never measured: a 1.0.0" in result.summary
 
 
+@pytest.mark.parametrize("column", ["size_kb", "instantiation_us"])
+def test_nan_in_the_registry_was_never_measured(arena, t_developer_schema, ports, shipped, fakes, column):
+    arena.run(
+        t_developer_schema,
+        "INSERT INTO agents (id, name, version, size_kb, instantiation_us, fitness_score) "
+        "VALUES (gen_random_uuid(), 'a', '1.0.0', 1, 1, 0.5)",
+        f"UPDATE agents SET {column} = 'NaN'",
+    )
+    store = fakes.Objects({"t-developer-agents": {"a/1.0.0.py": b"#" * 1024}})
+    result = limits.check(ports(database=arena.look, objects=store), shipped)
+    assert result.verdict is Verdict.UNKNOWN
+    assert "never measured: a 1.0.0" in result.summary
+
+
 def test_no_agents_is_unknown(registry, shipped):
     assert limits.check(registry({}), shipped).verdict is Verdict.UNKNOWN

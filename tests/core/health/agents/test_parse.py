@@ -1,5 +1,6 @@
 """agents.parse: hostile sources included."""
 
+import platform
 import time
 
 import pytest
@@ -40,7 +41,8 @@ def test_a_broken_source_is_critical_and_says_where(registry, shipped, source):
     result = parse.check(registry({}, {"good.py": source, "bad.py": b"def f():\nreturn\n"}), shipped)
     assert result.verdict is Verdict.CRITICAL
     assert result.summary == (
-        "1 of 2 sources do not parse: bad.py (line 2: expected an indented block after function definition on line 1)."
+        f"1 of 2 sources do not parse with this worker's Python {platform.python_version()}: "
+        "bad.py (line 2: expected an indented block after function definition on line 1)."
     )
 
 
@@ -78,6 +80,28 @@ def test_a_source_that_cannot_be_read(registry, shipped, source, gone):
     store.read = read
     result = parse.check(system, shipped)
     assert result.verdict is (Verdict.OK if gone else Verdict.UNKNOWN)
+
+
+def test_it_stops_in_time_and_says_what_was_not_read(registry, change, source):
+    system = registry({}, {f"{n:04}.py": source for n in range(2000)})
+    store = system.objects
+
+    def read(bucket, key, *, max_bytes):
+        time.sleep(0.05)
+        return source
+
+    store.read = read
+    started = time.monotonic()
+    result = parse.check(system, change({"health.check_timeout_seconds": 1.0}))
+    assert time.monotonic() - started < 5
+    assert result.verdict is Verdict.UNKNOWN
+    assert "the rest of s3://t-developer-agents was not looked at (after 0.5 s " in result.summary
+
+
+def test_many_broken_sources_are_counted_and_few_are_named(registry, shipped):
+    result = parse.check(registry({}, {f"{n:04}.py": b"(" for n in range(500)}), shipped)
+    assert "500 of 500 sources do not parse" in result.summary
+    assert result.summary.endswith("and 497 more.")
 
 
 def test_an_empty_bucket_is_unknown(registry, shipped):

@@ -28,6 +28,13 @@ def test_a_source_without_agent_is_a_warning(registry, shipped, source):
     assert "1 sources in t-developer-agents belong to no agent: z/1.0.0.py" in result.summary
 
 
+def test_a_flood_of_sources_without_agent_is_counted(registry, shipped, source):
+    stored = {**{f"z{n:04}": b"" for n in range(2500)}, **{f"{name}/1.0.0.py": source for name in TWO}}
+    result = sources.check(registry(TWO, stored), shipped)
+    assert result.verdict is Verdict.WARNING
+    assert "2500 sources in t-developer-agents belong to no agent: z0000, z0001, z0002 and 2497 more." in result.summary
+
+
 def test_the_key_is_a_setting(registry, change, source):
     settings = change({"health.agents.source_key": "v{version}/{name}"})
     assert sources.check(registry({"a": (1, 1)}, {"v1.0.0/a": source}), settings).verdict is Verdict.OK

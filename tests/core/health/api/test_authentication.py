@@ -10,13 +10,21 @@ from tdev_operators.core.verdicts import Verdict
 def test_all_refuse(api, shipped):
     result = authentication.check(api(), shipped)
     assert result.verdict is Verdict.OK
-    assert result.coverage.seen == ("/api/evolution/status", "/generation/current", "/agents")  # /health is open
+    paths = ("/api/evolution/status", "/generation/current", "/agents")  # /health is open
+    manners = ("without a token", "with a made-up token")
+    assert result.coverage.seen == tuple(f"{path} {manner}" for path in paths for manner in manners)
 
 
 def test_one_that_lets_strangers_in_is_critical(api, shipped, fakes):
     result = authentication.check(api(strangers={"/agents": fakes.answer({})}), shipped)
     assert result.verdict is Verdict.CRITICAL
-    assert result.summary == "GET /agents answers 200 without a token."
+    assert result.summary.startswith("GET /agents answers 200 without a token.")
+
+
+def test_one_that_takes_any_token_is_critical(api, shipped, fakes):
+    result = authentication.check(api(forgers={"/agents": fakes.answer({})}), shipped)
+    assert result.verdict is Verdict.CRITICAL
+    assert result.summary == "GET /agents answers 200 with a made-up token."
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])

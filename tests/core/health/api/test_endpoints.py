@@ -14,6 +14,12 @@ def test_all_answer(api, shipped):
     assert result.coverage.seen == ("/health", "/api/evolution/status", "/generation/current", "/agents")
 
 
+def test_a_shell_of_an_answer_is_critical_at_every_endpoint(api, shipped, fakes):
+    for endpoint in shipped.health.api.endpoints:
+        result = endpoints.check(api({endpoint.path: fakes.answer({})}), shipped)
+        assert result.verdict is Verdict.CRITICAL, endpoint.path
+
+
 @pytest.mark.parametrize(
     ("data", "status", "words"),
     [

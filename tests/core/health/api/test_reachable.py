@@ -2,7 +2,7 @@
 
 import pytest
 
-from tdev_operators.core.errors import GarbledAnswerError, TargetTimeoutError, TargetUnreachableError
+from tdev_operators.core.errors import GarbledAnswerError, SetupMissingError, TargetTimeoutError, TargetUnreachableError
 from tdev_operators.core.health.api import reachable
 from tdev_operators.core.verdicts import Verdict
 
@@ -18,6 +18,11 @@ def test_dead_slow_or_foreign_is_critical(api, shipped, error):
     result = reachable.check(api({"/health": error("It is so.")}), shipped)
     assert result.verdict is Verdict.CRITICAL
     assert result.summary == "GET /health of http://api.test: It is so."
+
+
+def test_what_is_our_own_fault_is_not_told_of_the_api(api, shipped):
+    with pytest.raises(SetupMissingError):
+        reachable.check(api({"/health": SetupMissingError("The connection tdev_api is missing.")}), shipped)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,3 +79,45 @@ def until():
         raise AssertionError("it did not come about")
 
     return wait
+
+
+@pytest.fixture
+def under_way():
+    """Return a function that sends a statement over a connection of its own, and does not wait for its end."""
+    with ExitStack() as connections:
+
+        def send(arena, statement, *settings, **keywords):
+            connection = connections.enter_context(closing(arena.connect(**keywords)))
+            for setting in settings:
+                connection.execute(setting)
+            connection.pgconn.send_query(statement.encode())
+            connections.callback(connection.cancel_safe)
+            return connection.info.backend_pid
+
+        yield send
+
+
+@pytest.fixture
+def slow_vacuum(under_way, until):
+    """Return a function that starts a VACUUM which takes minutes, and returns its pid when it is at work."""
+
+    def start(arena, table):
+        slow = ("SET vacuum_cost_limit = 1", "SET vacuum_cost_delay = 100")
+        pid = under_way(arena, f"VACUUM {table}", *slow)
+        until(lambda: arena.look.rows(f"SELECT 1 FROM pg_stat_progress_vacuum WHERE pid = {pid} AND relid <> 0"))
+        return pid
+
+    return start
+
+
+@pytest.fixture
+def waiters(under_way, until):
+    """Return a function that starts a statement so many times and returns the pids when each of them waits."""
+
+    def start(arena, statement, number=1):
+        pids = [under_way(arena, statement) for _ in range(number)]
+        waiting = f"SELECT 1 FROM pg_locks WHERE NOT granted AND waitstart IS NOT NULL AND pid = ANY (ARRAY{pids})"
+        until(lambda: len(arena.look.rows(waiting)) == number)
+        return pids
+
+    return start

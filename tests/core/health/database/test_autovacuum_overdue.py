@@ -55,6 +55,60 @@ def test_what_was_never_vacuumed_may_be_new(ports, change, arena, flush):
     assert "had none" in result.summary
 
 
+def heap(arena, flush, *changes):
+    """Make a table of 1,000 rows, vacuumed and analyzed, that needs no analyze after the changes."""
+    arena.run("CREATE TABLE t (a int) WITH (autovacuum_enabled = false, autovacuum_analyze_scale_factor = 9)")
+    arena.run("INSERT INTO t SELECT generate_series(1, 1000)", "VACUUM ANALYZE t")
+    for change in changes:
+        arena.run(change, flush)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("DELETE FROM t WHERE a <= 300",),  # 300 dead rows, threshold 250
+        # 400 dead rows, threshold 230; only 100 of them were there at the last analyze.
+        ("DELETE FROM t WHERE a <= 100", "ANALYZE t", "DELETE FROM t WHERE a <= 400"),
+    ],
+)
+def test_a_little_past_the_threshold_may_be_so_for_a_moment(ports, change, arena, flush, changes):
+    heap(arena, flush, *changes)
+    result = autovacuum_overdue.check(ports(database=OnlyOurs(arena.look)), change(AT_ONCE))
+    assert result.verdict is Verdict.WARNING
+    assert "since when it needs it is not known" in result.summary
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("DELETE FROM t WHERE a <= 500",),  # twice the threshold
+        ("DELETE FROM t WHERE a <= 300", "ANALYZE t"),  # past it for certain when it was analyzed
+    ],
+)
+def test_neglect_is_critical(ports, change, arena, flush, changes):
+    heap(arena, flush, *changes)
+    result = autovacuum_overdue.check(ports(database=OnlyOurs(arena.look)), change(AT_ONCE))
+    assert result.verdict is Verdict.CRITICAL
+
+
+def test_what_is_being_vacuumed_is_left_out(ports, change, arena, flush, slow_vacuum):
+    heap(arena, flush, "INSERT INTO t SELECT generate_series(1, 50000)", "ANALYZE t", "DELETE FROM t")
+    system = ports(database=OnlyOurs(arena.look))
+    assert autovacuum_overdue.check(system, change(AT_ONCE)).verdict is Verdict.CRITICAL
+    slow_vacuum(arena, "t")
+    assert autovacuum_overdue.check(system, change(AT_ONCE)).verdict is Verdict.OK
+
+
+def test_of_many_tables_the_most_neglected_are_measured(ports, change, arena, flush):
+    for number in range(25):
+        arena.run(f"CREATE TABLE t{number} (a int) WITH (autovacuum_enabled = false)")
+    arena.run("VACUUM t0", *(f"INSERT INTO t{number} SELECT generate_series(1, 3000)" for number in range(25)), flush)
+    result = autovacuum_overdue.check(ports(database=arena.look), change(AT_ONCE))
+    assert "t0 without vacuum" in {m.name for m in result.measurements}
+    assert {m.name: m.value for m in result.measurements}["vacuums and analyzes due"] >= 50
+    assert len(result.measurements) == 21
+
+
 @pytest.mark.parametrize(
     ("options", "needs"),
     [

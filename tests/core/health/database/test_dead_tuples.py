@@ -45,3 +45,16 @@ def test_young_statistics_do_not_hide_a_critical(ports, change, arena, flush):
         ports(database=arena.look), change({"health.database.minimum_statistics_age_hours": 1.0})
     )
     assert result.verdict is Verdict.CRITICAL
+
+
+def test_of_many_tables_the_worst_are_measured(ports, change, arena, flush):
+    with arena.connect() as connection:
+        for number in range(25):
+            connection.execute(f"CREATE TABLE t{number} (a int) WITH (autovacuum_enabled = false)")
+            connection.execute(f"INSERT INTO t{number} SELECT generate_series(1, 100)")
+            connection.execute(f"DELETE FROM t{number} WHERE a <= {75 + number}")
+        connection.execute(flush)
+    result = dead_tuples.check(ports(database=arena.look), change({"health.database.dead_tuples_minimum": 70}))
+    assert result.summary.startswith("t24 holds 99 dead rows")
+    assert {m.name: m.value for m in result.measurements}["tables with many dead rows"] >= 25
+    assert len(result.measurements) == 21

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from sandbox.postgres import UNPRIVILEGED_USER, Cluster
 from tdev_operators.core.errors import AccessDeniedError
@@ -13,6 +14,8 @@ from tdev_operators.core.health.registry import all_checks
 from tdev_operators.core.health.run import run_health_check
 from tdev_operators.core.setting_types import Ceiling
 from tdev_operators.core.verdicts import Verdict
+from tdev_operators.hooks.connections import ConnectionFacts
+from tdev_operators.hooks.postgres import PostgresDatabase
 
 ONE = {"health.database.expected_replicas": 1}
 
@@ -59,7 +62,7 @@ def replica(standby, arena, until):
     look = type(arena.look)(facts)
 
     def replayed():
-        lag = "SELECT count(*) AS n FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()"
+        lag = "SELECT count(*) AS n FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_insert_lsn()"
         return arena.look.rows(lag)[0]["n"]
 
     until(replayed)
@@ -86,6 +89,33 @@ def test_a_standby_that_falls_behind(ports, change, arena, replica, standby, unt
             connection.execute("SELECT pg_wal_replay_resume()")
     assert on_primary.verdict is Verdict.CRITICAL
     assert "standby walreceiver is" in on_primary.summary
+
+
+@pytest.fixture
+def subscribed(supervisor, until):
+    """Return a database of a cluster of its own, to whose logical changes somebody subscribed."""
+    cluster = Cluster(supervisor, "test-logical", settings={"wal_level": "logical"}).start()
+    info = cluster.conninfo()
+    where = {"host": info["host"], "port": info["port"], "login": info["user"], "password": info["password"]}
+    look = PostgresDatabase(ConnectionFacts("tdev_postgres", conn_type="postgres", schema="postgres", **where))
+    cluster.create_database("reader")
+    with cluster.connect() as connection:
+        connection.execute("CREATE PUBLICATION everything FOR ALL TABLES")
+        connection.execute("SELECT pg_create_logical_replication_slot('reader', 'pgoutput')")
+    with cluster.connect("reader") as connection:  # in one cluster the slot must be there before
+        connection.execute(
+            f"CREATE SUBSCRIPTION reader CONNECTION '{make_conninfo(**info)}' PUBLICATION everything "
+            "WITH (create_slot = false)"
+        )
+    until(lambda: look.rows("SELECT 1 FROM pg_stat_replication WHERE replay_lsn IS NOT NULL"))
+    yield look
+    cluster.stop()
+
+
+def test_who_reads_logical_changes_is_no_standby(ports, change, subscribed):
+    result = replication_lag.check(ports(database=subscribed), change(ONE))
+    assert result.verdict is Verdict.CRITICAL
+    assert "0 of 1 expected standbys" in result.summary
 
 
 def _lag(system, settings):

@@ -35,6 +35,24 @@ def test_fresh_sequences(ports, shipped, arena):
             ("CREATE SEQUENCE down INCREMENT -1 MINVALUE -100 MAXVALUE -1", "SELECT setval('down', -95)"),
             Verdict.CRITICAL,
         ),
+        (
+            # Neither owned nor an identity: only the default names it.
+            (
+                "CREATE SEQUENCE s",
+                "CREATE TABLE t (id int DEFAULT nextval('s'))",
+                "SELECT setval('s', 2000000000)",
+            ),
+            Verdict.CRITICAL,
+        ),
+        (
+            # Of two columns the smaller one counts.
+            (
+                "CREATE TABLE t (id bigserial)",
+                "CREATE TABLE u (id int DEFAULT nextval('t_id_seq'))",
+                "SELECT setval('t_id_seq', 2000000000)",
+            ),
+            Verdict.CRITICAL,
+        ),
         (("CREATE SEQUENCE round MAXVALUE 100 CYCLE", "SELECT setval('round', 99)"), Verdict.OK),
         (("CREATE TABLE t (id bigserial)", "SELECT setval('t_id_seq', 2000000000)"), Verdict.OK),
     ],
@@ -54,3 +72,12 @@ def test_a_sequence_that_may_not_be_read_is_unknown(ports, shipped, arena):
     result = sequence_exhaustion.check(ports(database=arena.blind), shipped)
     assert result.verdict is Verdict.UNKNOWN
     assert "grant it pg_read_all_data: secret" in result.summary
+
+
+def test_of_many_the_fullest_are_measured(ports, shipped, arena):
+    for number in range(25):
+        arena.run(f"CREATE SEQUENCE s{number} MAXVALUE 1000", f"SELECT setval('s{number}', {900 + number})")
+    result = sequence_exhaustion.check(ports(database=arena.look), shipped)
+    assert result.summary.startswith("Sequence s24 has used 92 %")
+    assert {m.name: m.value for m in result.measurements}["sequences"] == 25
+    assert len(result.measurements) == 22

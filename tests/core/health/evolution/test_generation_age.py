@@ -14,8 +14,20 @@ def test_age_of_the_last_generation(ports, shipped, history, tell, shift, verdic
     history.run(tell(shift=shift))
     result = generation_age.check(ports(database=history.look), shipped)
     assert result.verdict is verdict
-    assert f"Generation 24 was recorded {shift * 60:.0f} min ago" in result.summary
+    assert f"Generation 24 was first recorded {shift * 60:.0f} min ago" in result.summary
     assert ("stalled" in result.summary) is (verdict is Verdict.CRITICAL)
+
+
+def test_an_engine_that_repeats_its_last_generation_is_stalled(ports, shipped, history, tell):
+    again = "SELECT gen_random_uuid(), id, 24, 0.5, true, now() - minutes * interval '1 minute'"
+    history.run(
+        tell(shift=3),
+        "INSERT INTO evolution_history (id, agent_id, generation, fitness_score, constraints_met, timestamp) "
+        f"{again} FROM agents, generate_series(0, 170, 10) AS minutes",
+    )
+    result = generation_age.check(ports(database=history.look), shipped)
+    assert result.verdict is Verdict.CRITICAL
+    assert "Generation 24 was first recorded 180 min ago" in result.summary
 
 
 def test_no_generation_is_unknown(ports, shipped, history):

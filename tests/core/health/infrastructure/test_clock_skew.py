@@ -1,5 +1,6 @@
 """infrastructure.clock_skew."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,16 +43,35 @@ def test_a_worker_whose_clock_is_off_differs_from_both(ports, shipped, fakes, ar
     assert all(59 < m.value < 61 for m in result.measurements)
 
 
-def test_a_slow_way_explains_a_difference(ports, shipped, fakes):
-    times = iter([0, 20] * 4)  # the clock before and after each question
+@pytest.fixture
+def answers_after(ports, fakes):
+    """Return a maker of a system whose database answers after so many seconds with a clock that is so much ahead."""
     start = datetime(2026, 11, 23, tzinfo=UTC)
-    database = fakes.Database([{"server_time": start + timedelta(seconds=1)}])
-    system = ports(
-        database=database,
-        objects=fakes.Objects(time=TargetUnreachableError("gone")),
-        clock=lambda: start + timedelta(seconds=next(times)),
-    )
-    result = clock_skew.check(system, shipped)
+
+    def make(way, ahead):
+        times = itertools.cycle([0, way])  # the clock before and after each question
+        return ports(
+            database=fakes.Database([{"server_time": start + timedelta(seconds=way / 2 + ahead)}]),
+            objects=fakes.Objects(time=TargetUnreachableError("gone")),
+            clock=lambda: start + timedelta(seconds=next(times)),
+        )
+
+    return make
+
+
+def test_a_slow_way_that_hides_a_difference_is_not_ok(answers_after, shipped):
+    result = clock_skew.check(answers_after(20, -9), shipped)
+    assert not result.measurements
+    assert "the way there and back takes too long" in result.coverage.skipped["database t_developer"]
+    assert result.verdict is Verdict.UNKNOWN
+
+
+def test_a_slow_way_does_not_hide_what_it_cannot_explain(answers_after, shipped):
+    assert clock_skew.check(answers_after(20, -16), shipped).verdict is Verdict.CRITICAL
+
+
+def test_a_difference_that_the_way_explains_is_none(answers_after, shipped):
+    result = clock_skew.check(answers_after(2, -0.9), shipped)
     assert result.measurements[0].value == 0.0
-    assert result.verdict is Verdict.UNKNOWN  # the store could not be asked
+    assert list(result.coverage.skipped) == ["object store"]
     assert result.because_of == "infrastructure.object_store"

@@ -1,6 +1,8 @@
 """infrastructure.hosts_reachable."""
 
-from tdev_operators.core.errors import TargetUnreachableError
+import pytest
+
+from tdev_operators.core.errors import AccessDeniedError, BusyError, SetupMissingError, TargetUnreachableError
 from tdev_operators.core.health.infrastructure import hosts_reachable
 from tdev_operators.core.settings import HostSettings
 from tdev_operators.core.verdicts import Verdict
@@ -21,7 +23,16 @@ def test_a_dead_host_is_critical(ports, change, fakes):
     assert result.summary == "Host b cannot be used: b did not answer within 5 s."
 
 
-def test_a_host_without_a_way_is_critical(ports, change):
+@pytest.mark.parametrize("error", [SetupMissingError, AccessDeniedError, BusyError])
+def test_what_is_our_own_fault_is_not_told_of_the_host(ports, change, fakes, error):
+    result = hosts_reachable.check(
+        ports(hosts={"a": LocalHost("a"), "b": fakes.Host({"true": error("It is ours.")})}), change(HOSTS)
+    )
+    assert result.verdict is Verdict.UNKNOWN
+    assert result.coverage.skipped == {"b": "It is ours."}
+
+
+def test_a_host_without_a_way_is_unknown(ports, change):
     result = hosts_reachable.check(ports(hosts={"a": LocalHost("a")}), change(HOSTS))
-    assert result.verdict is Verdict.CRITICAL
+    assert result.verdict is Verdict.UNKNOWN
     assert "There is no way to reach host b" in result.summary

@@ -52,6 +52,18 @@ def test_what_the_store_does_not_tell_is_said(look):
     assert result.summary.endswith("The store does not tell: ACL, anonymous read, policy.")
 
 
+def test_a_right_that_we_lack_is_named_and_not_green(look):
+    result = look(BucketExposure(403, 403, None, False, True, rights_missing=("s3:GetBucketPolicyStatus",)))
+    assert result.verdict is Verdict.UNKNOWN
+    assert "we lack the right s3:GetBucketPolicyStatus" in result.summary
+    assert "does not tell" not in result.summary
+
+
+def test_a_right_that_we_lack_hides_no_open_bucket(look):
+    result = look(BucketExposure(200, 403, None, False, True, rights_missing=("s3:GetBucketPolicyStatus",)))
+    assert result.verdict is Verdict.CRITICAL
+
+
 @pytest.mark.parametrize(
     "exposure", [BucketExposure(None, None, None, None, None), BucketExposure(302, 403, None, None, None)]
 )

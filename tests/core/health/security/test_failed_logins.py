@@ -87,15 +87,15 @@ def test_against_the_limits(look, logs, minutes, number, verdict):
 
 
 def test_our_own_probes_are_left_out(look, logs):
-    logs("api.log", *[(30, OWN)] * 400, (1, FINE))
+    logs("api.log", *[(30, OWN)] * 60, (1, FINE))
     result = look()
     assert result.verdict is Verdict.OK
     assert counts(result) == (0, 0)
-    assert {m.name: m.value for m in result.measurements}["own probes left out"] == 400
+    assert {m.name: m.value for m in result.measurements}["own probes left out"] == 60
 
 
 def test_who_borrows_our_mark_shows_up(look, logs):
-    logs("api.log", *[(30, OWN)] * 700, (1, FINE))
+    logs("api.log", *[(30, OWN)] * 260, (1, FINE))
     result = look()
     assert counts(result) == (200, 200)
     assert result.verdict is Verdict.CRITICAL
@@ -124,12 +124,58 @@ def test_stale_logs_are_unknown(look, logs):
     logs("api.log", (91, FINE))
     result = look()
     assert result.verdict is Verdict.UNKNOWN
-    assert "stale, the newest line: 91 min old" in result.summary
+    assert "api.log is stale, the newest line: 91 min old" in result.summary
+
+
+def test_another_log_does_not_keep_the_stale_one_fresh(look, logs):
+    logs("api.log", (91, FINE))
+    logs("evolution.log", (1, "INFO evolution Generation 7"))
+    result = look()
+    assert result.verdict is Verdict.UNKNOWN
+    assert "api.log is stale" in result.summary
+
+
+def test_the_log_of_the_failed_logins_must_be_somewhere(look, logs):
+    logs("evolution.log", (1, "INFO evolution Generation 7"))
+    result = look()
+    assert result.verdict is Verdict.UNKNOWN
+    assert "api.log was not looked at (no host writes it" in result.summary
+
+
+def test_a_rotated_log_is_of_its_family(look, logs):
+    logs("api.log.1", (30, FINE))
+    assert look().verdict is Verdict.OK
+
+
+def test_a_name_with_control_characters_is_given_to_no_program_and_said(look, logs):
+    logs("api.log", (1, FINE))
+    logs("api.log\n.2.gz", (30, FAILED))
+    result = look()
+    assert result.verdict is Verdict.UNKNOWN
+    assert "1 names hold control characters and were not read: " in result.summary
+    assert "\n" not in result.summary
+    assert counts(result) == (0, 0)
+
+
+def test_matches_that_do_not_arrive_are_unknown(look, logs, fakes):
+    logs("api.log", *[(30, FAILED)] * 3, (1, FINE))
+    real = LocalHost("here")
+
+    class Losing:
+        name = "here"
+
+        def run(self, argv, **keywords):
+            ended = real.run(argv, **keywords)
+            return CommandOutput(ended.exit_status, "" if "grep" in argv else ended.stdout, ended.stderr)
+
+    result = look(host=Losing())
+    assert result.verdict is Verdict.UNKNOWN
+    assert "found lines and printed none" in result.summary
 
 
 def test_logs_without_times_are_unknown(look, logs, tmp_path):
     (tmp_path / "api.log").write_text("Authentication failed\n")
-    assert "no line bears a time" in look().summary
+    assert "none bears a time" in look().summary
 
 
 def test_a_damaged_archive_is_unknown(look, logs):

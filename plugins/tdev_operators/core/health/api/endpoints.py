@@ -12,6 +12,7 @@ from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult, Verdict
 
 NEEDS: tuple[str, ...] = ("api",)
+DOUBTFUL = True
 HINT = "Ask it by hand with the token of the connection tdev_api (curl -i); the API's log on the host says why."
 
 

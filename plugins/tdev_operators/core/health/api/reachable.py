@@ -1,20 +1,24 @@
 """Whether the API answers and says that it is healthy."""
 
-from tdev_operators.core.errors import TdevError
 from tdev_operators.core.health.api_answers import json_of
-from tdev_operators.core.health.findings import Findings
+from tdev_operators.core.health.findings import OF_THE_TARGET, Findings
 from tdev_operators.core.ports import SystemPorts
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult, Verdict
 
 NEEDS: tuple[str, ...] = ("api",)
+DOUBTFUL = True
 HINT = (
     "`systemctl status t-developer-api` and its journal on the host; then `curl -i <address>/health` from the worker."
 )
 
 
 def check(system: SystemPorts, settings: Settings) -> CheckResult:
-    """CRITICAL when the health endpoint does not answer, answers garbage, or does not say the healthy word."""
+    """CRITICAL when the health endpoint does not answer, answers garbage, or does not say the healthy word.
+
+    Raises:
+        TdevError: we cannot ask, for a reason that is not the API's.
+    """
     limits = settings.health.api
     path, name = limits.health_path, system.api.name
     findings = Findings(__name__)
@@ -22,7 +26,7 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
     try:
         answer = system.api.get(path)
         data = json_of(answer)
-    except TdevError as error:
+    except OF_THE_TARGET as error:
         findings.found(Verdict.CRITICAL, f"GET {path} of {name}: {error}".rstrip(".") + ".")
         return findings.conclude("")
     findings.measure("answer time", round(answer.seconds * 1000, 1), "ms")

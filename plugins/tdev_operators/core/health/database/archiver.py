@@ -9,12 +9,17 @@ from tdev_operators.core.verdicts import CheckResult, Verdict
 
 NEEDS: tuple[str, ...] = ("database",)
 HINT = (
-    "SELECT * FROM pg_stat_archiver; run the archive_command by hand for the failed WAL file; its error is in the log."
+    "SELECT * FROM pg_stat_archiver; run the archive_command by hand for the failed WAL file; its error is in the log. "
+    "Files wait and none fails: the archive_command hangs or is too slow (ps -ef | grep archiver)."
 )
 
 
 def check(system: SystemPorts, settings: Settings) -> CheckResult:
-    """CRITICAL when archiving is expected and off, or when it fails and has not succeeded since."""
+    """CRITICAL when archiving is expected and off, or when it fails and has not succeeded since.
+
+    The oldest WAL file that waits is held against its limit: an archive_command that hangs counts no failure. (What
+    waits is seen on disk, so that counters which were reset lately hide nothing.)
+    """
     findings = Findings(__name__)
     state = ServerState.of(system.database)
     row = system.database.rows(load_sql("health/archiver"))[0]
@@ -32,6 +37,13 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
             "archiver", f"{state.name} is a standby, its primary archives; let tdev_postgres name the primary"
         )
         return findings.conclude("", tool=state.tool)
+    backlog = system.database.rows(load_sql("health/archiver_backlog"))[0]
+    findings.measure("WAL files that wait", backlog["waiting"])
+    limits = settings.health.database.archive_ready_minutes
+    findings.found(
+        findings.measure("oldest WAL file that waits", round(backlog["minutes"], 1), "min", limits),
+        f"{backlog['waiting']} WAL files wait to be archived, the oldest for {backlog['minutes']:.0f} min.",
+    )
     findings.measure("failed archivings", row["failed"])
     findings.measure("archived files", row["archived"])
     if row["failing"]:

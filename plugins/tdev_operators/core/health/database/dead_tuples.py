@@ -25,11 +25,12 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
         share = row["dead_percent"]
         verdict = findings.measure(f"{row['table_name']} dead rows", round(share, 1), "%", limits.dead_tuples_percent)
         findings.found(verdict, f"{row['table_name']} holds {row['dead']:,} dead rows, {share:.0f} % of all its rows.")
+    findings.measure("tables with many dead rows", tables[0]["total"] if tables else 0)
     if not tables:
         return findings.conclude(f"No table holds {limits.dead_tuples_minimum:,} dead rows.", tool=state.tool)
     worst = tables[0]
     return findings.conclude(
-        f"{len(tables)} tables hold more than {limits.dead_tuples_minimum:,} dead rows, the worst "
+        f"{worst['total']} tables hold more than {limits.dead_tuples_minimum:,} dead rows, the worst "
         f"{worst['table_name']} with {worst['dead_percent']:.0f} %.",
         tool=state.tool,
     )

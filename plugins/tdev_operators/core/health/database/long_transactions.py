@@ -9,13 +9,18 @@ from tdev_operators.core.verdicts import CheckResult
 
 NEEDS: tuple[str, ...] = ("database",)
 HINT = (
-    "A session: ask its owner, then SELECT pg_terminate_backend(<pid>). A prepared transaction: COMMIT or ROLLBACK "
-    "PREPARED. A slot: bring its reader back or drop it. A standby: hot_standby_feedback lets its queries hold it."
+    "A session: ask its owner, then SELECT pg_terminate_backend(<pid>). An index build: let it end. "
+    "A prepared transaction: COMMIT or ROLLBACK PREPARED. A slot: bring its reader back or drop it. "
+    "A standby: hot_standby_feedback lets its queries hold it."
 )
 
 
 def check(system: SystemPorts, settings: Settings) -> CheckResult:
-    """Hold the age of open transactions, in minutes and in transactions held back from VACUUM, against limits."""
+    """Hold the age of open transactions, in minutes and in transactions held back from VACUUM, against limits.
+
+    Idle counts from the last statement on, and not for pg_dump and ourselves. VACUUM holds nothing back and is left
+    out; a concurrent index build is judged by what it holds back only.
+    """
     limits = settings.health.database
     findings = Findings(__name__)
     state = ServerState.of(system.database)
@@ -23,24 +28,25 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
     holders = system.database.rows(load_sql("health/long_transactions"))
     findings.saw(state.name)
     for row in holders:
-        idle = row["kind"] == "idle session"
-        by_time = limits.idle_in_transaction_minutes if idle else limits.transaction_minutes
-        minutes = row["open_seconds"] / 60 if row["open_seconds"] is not None else None
         who = f"{row['kind']} {row['holder']}"
-        if minutes is not None:
-            verdict = findings.measure(f"{who} open", round(minutes, 2), "min", by_time)
-            where = "idle in a transaction" if idle else "in a transaction"
-            findings.found(verdict, f"The {who} has been {where} for {minutes:.0f} min.")
+        for figure, where, by_time in (
+            ("open", "in a transaction", limits.transaction_minutes),
+            ("idle", "idle in a transaction", limits.idle_in_transaction_minutes),
+        ):
+            if (seconds := row[f"{figure}_seconds"]) is not None:
+                verdict = findings.measure(f"{who} {figure}", round(seconds / 60, 2), "min", by_time)
+                findings.found(verdict, f"The {who} has been {where} for {seconds / 60:.0f} min.")
         if row["xmin_age"] is not None:
             verdict = findings.measure(f"{who} xmin age", row["xmin_age"], "transactions", limits.xmin_age_transactions)
             findings.found(
                 verdict, f"The {who} keeps VACUUM from removing what died in the last {row['xmin_age']:,} transactions."
             )
+    findings.measure("open transactions and slots", holders[0]["total"] if holders else 0)
     oldest = max(holders, key=lambda row: row["xmin_age"] or 0, default=None)
     if oldest is None:
         return findings.conclude("No transaction is open.", tool=state.tool)
     return findings.conclude(
-        f"{len(holders)} open transactions and slots; furthest back is the {oldest['kind']} {oldest['holder']}, "
+        f"{oldest['total']} open transactions and slots; furthest back is the {oldest['kind']} {oldest['holder']}, "
         f"by {oldest['xmin_age'] or 0:,} transactions.",
         tool=state.tool,
     )

@@ -8,6 +8,7 @@ from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult, Verdict
 
 NEEDS: tuple[str, ...] = ("database",)
+DOUBTFUL = True
 HINT = "`pg_isready -h <host> -p <port>` from the worker; then the server's own log, and the connection tdev_postgres."
 
 

@@ -18,14 +18,16 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
     rows = system.database.rows(load_sql("health/sequence_exhaustion"))
     findings.saw(state.name)
     limits = settings.health.database.sequence_used_percent
-    hidden = [row["sequence_name"] for row in rows if not row["readable"]]
-    if hidden:
-        findings.skip(f"{len(hidden)} sequences", f"our role may not read them, grant it pg_read_all_data: {hidden[0]}")
+    if rows and rows[0]["hidden"]:
+        findings.skip(
+            f"{rows[0]['hidden']} sequences",
+            f"our role may not read them, grant it pg_read_all_data: {rows[0]['first_hidden']}",
+        )
     readable = [row for row in rows if row["readable"]]
-    fullest = max(readable, key=lambda row: row["used_percent"], default=None)
-    if fullest is None:
+    if not readable:
         return findings.conclude("There is no sequence.", tool=state.tool)
-    findings.measure("sequences", len(readable))
+    fullest = readable[0]
+    findings.measure("sequences", fullest["total"])
     findings.measure("fullest sequence used", round(fullest["used_percent"], 2), "%", limits)
     for row in readable:
         name, share = row["sequence_name"], row["used_percent"]
@@ -36,6 +38,7 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
                 f"Sequence {name} has used {share:.0f} % of the values up to {row['last_possible']} ({row['feeds']}).",
             )
     return findings.conclude(
-        f"Of {len(readable)} sequences the fullest is {fullest['sequence_name']} with {fullest['used_percent']:.2f} %.",
+        f"Of {fullest['total']} sequences the fullest is {fullest['sequence_name']} "
+        f"with {fullest['used_percent']:.2f} %.",
         tool=state.tool,
     )

@@ -16,9 +16,9 @@ HINT = (
 
 
 def check(system: SystemPorts, settings: Settings) -> CheckResult:
-    """CRITICAL when the slope of the mean fitness by generation is below 0 with the certainty that the settings ask.
+    """CRITICAL when the mean fitness by generation falls with the certainty, and by the amount, that the settings ask.
 
-    Too few generations carry no trend: UNKNOWN.
+    A fall that is as certain but smaller is a WARNING. Too few generations carry no trend: UNKNOWN.
     """
     limits = settings.health.evolution
     findings = Findings(__name__)
@@ -37,12 +37,16 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
     confidence = 100 * trend.falling_confidence
     findings.measure("fitness slope by generation", trend.slope)
     findings.measure("standard error of the slope", trend.standard_error)
+    findings.measure("autocorrelation of what the line leaves over", round(trend.autocorrelation, 3))
     findings.measure("generations", trend.points)
+    decline = -trend.slope * (rows[-1]["generation"] - rows[0]["generation"])
+    findings.measure("decline over the span", decline)
     findings.measure("certainty of a decline", round(confidence, 2), "%")
     sentence = (
         f"changes by {trend.slope:+.5f} (standard error {trend.standard_error:.5f}) a generation over {trend.points} "
         f"generations; a decline is {confidence:.1f} % certain."
     )
     if confidence >= limits.fitness_confidence_percent:
-        findings.found(Verdict.CRITICAL, f"The fitness is declining: its mean {sentence}")
+        verdict = Verdict.CRITICAL if decline >= limits.minimum_decline else Verdict.WARNING
+        findings.found(verdict, f"The fitness is declining, by {decline:.3f} in all: its mean {sentence}")
     return findings.conclude(f"The mean fitness {sentence}")

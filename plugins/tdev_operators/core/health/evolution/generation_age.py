@@ -1,4 +1,4 @@
-"""How long ago the last generation was recorded."""
+"""How long ago the last generation was first recorded."""
 
 from tdev_operators.core.errors import AccessDeniedError
 from tdev_operators.core.health.findings import Findings
@@ -32,7 +32,7 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
     findings.saw("evolution_history")
     age, generation = row["age_seconds"], row["generation"]
     sentence = (
-        f"Generation {generation} was recorded {age / 60:.0f} min ago; "
+        f"Generation {generation} was first recorded {age / 60:.0f} min ago; "
         f"one is due every {pace.generation_interval_seconds / 60:.0f} min."
     )
     verdict = findings.measure("age of the last generation", round(age, 1), "s", limits)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from tdev_operators.core.errors import TdevError
-from tdev_operators.core.health.findings import Findings
+from tdev_operators.core.health.findings import Findings, judge
 from tdev_operators.core.health.registry import REACHABILITY
 from tdev_operators.core.ports import SystemPorts
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
-from tdev_operators.core.verdicts import CheckResult
+from tdev_operators.core.verdicts import CheckResult, Verdict
 
 NEEDS: tuple[str, ...] = ("database", "objects")
 HINT = "Look at `chronyc tracking` (or `timedatectl`) on both machines; a stopped time daemon drifts a second a day."
@@ -18,7 +18,10 @@ _SAMPLES = 3
 
 
 def check(system: SystemPorts, settings: Settings) -> CheckResult:
-    """Hold the part of each difference that the way there and back cannot explain against the limit."""
+    """Hold the part of each difference that the way there and back cannot explain against the limit.
+
+    A clock is UNKNOWN when the way is so long that it could explain a difference of the limit.
+    """
     limits = settings.health.infrastructure.clock_skew_seconds
     findings = Findings(__name__)
     sentences = []
@@ -35,8 +38,13 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
             findings.skip(target, str(error))
             because_of = REACHABILITY[need]
             continue
-        findings.saw(target)
         certain = max(0.0, abs(difference) - uncertainty)
+        if judge(certain, limits) is Verdict.OK and uncertainty >= limits.warning:
+            findings.skip(
+                target, f"the way there and back takes too long, a difference of {uncertainty:.1f} s could not be seen"
+            )
+            continue
+        findings.saw(target)
         verdict = findings.measure(f"skew against {target}", round(certain, 3), "s", limits)
         sentences.append(f"The clock of {target} differs by {difference:+.2f} s (within {uncertainty:.2f} s).")
         findings.found(verdict, sentences[-1])

@@ -11,7 +11,6 @@ from tdev_operators.core.verdicts import CheckResult
 
 NEEDS: tuple[str, ...] = ("hosts",)
 HINT = "See who runs or waits for disk with `top -b -n 1 | head -20`; state D is disk, state R is CPU."
-DOUBTFUL = True
 
 
 def check(system: SystemPorts, settings: Settings) -> CheckResult:

@@ -2,19 +2,20 @@
 
 from collections.abc import Callable
 
-from tdev_operators.core.errors import TdevError
-from tdev_operators.core.health.findings import Findings
+from tdev_operators.core.errors import InputError, TdevError
+from tdev_operators.core.health.findings import OF_THE_TARGET, Findings
 from tdev_operators.core.health.side_by_side import side_by_side
 from tdev_operators.core.ports import SystemPorts
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult, Verdict
 
 NEEDS: tuple[str, ...] = ("objects",)
+DOUBTFUL = True
 HINT = "Try `aws s3 ls s3://<bucket>` with the keys of the connection tdev_aws; check its endpoint, keys and policy."
 
 
 def check(system: SystemPorts, settings: Settings) -> CheckResult:
-    """CRITICAL when one of the buckets cannot be listed."""
+    """CRITICAL when the store does not answer or lacks a bucket, UNKNOWN when it refuses us or we cannot ask it."""
     findings = Findings(__name__)
     buckets = settings.buckets
 
@@ -23,6 +24,9 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
 
     names = (buckets.agents, buckets.checkpoints, buckets.backups)
     for bucket, answer in side_by_side({name: first_object(name) for name in names}, at_most=len(names)).items():
+        if isinstance(answer, TdevError) and not isinstance(answer, (*OF_THE_TARGET, InputError)):
+            findings.skip(bucket, str(answer))
+            continue
         findings.saw(bucket)
         if isinstance(answer, TdevError):
             findings.found(Verdict.CRITICAL, f"Bucket {bucket} cannot be listed: {answer}")

@@ -54,7 +54,9 @@ def _judge(bucket: str, exposure: BucketExposure, findings: Findings) -> set[str
     for claim, is_public in claims.items():
         if is_public:
             findings.found(Verdict.CRITICAL, f"The {claim} of bucket {bucket} lets everybody in.")
-    if unclear:
+    if exposure.rights_missing:
+        findings.skip(bucket, f"we lack the right {', '.join(exposure.rights_missing)}; grant it to our role")
+    elif unclear:
         answers = ", ".join(f"{deed} {status}" for deed, status in unclear.items())
         findings.skip(bucket, f"its answers to a stranger neither let in nor refuse: {answers}")
     elif all(answer is None for answer in (*tries.values(), *claims.values())):
@@ -66,4 +68,4 @@ def _judge(bucket: str, exposure: BucketExposure, findings: Findings) -> set[str
         findings.found(Verdict.WARNING, f"Bucket {bucket} has no public access block; one wrong policy would open it.")
     probes = {**{f"anonymous {deed}": status for deed, status in tries.items()}, **claims}
     probes["public access block"] = exposure.public_access_blocked
-    return {probe for probe, answer in probes.items() if answer is None}
+    return set() if exposure.rights_missing else {probe for probe, answer in probes.items() if answer is None}

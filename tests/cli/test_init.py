@@ -1,0 +1,87 @@
+"""`tdev init` on a real Airflow metadata database: made once, found again, refused with a sentence."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from sandbox.airflow import Airflow
+from sandbox.processes import REPOSITORY
+from sandbox.system import Sandbox
+
+
+@pytest.fixture(scope="module")
+def house():
+    with Sandbox.start(scale="small", engine=False) as system:
+        airflow = Airflow(system.supervisor, system.control, system.environment)
+        airflow.home.mkdir(exist_ok=True)
+        airflow.run("db-migrate", "airflow", "db", "migrate")
+        yield system, {**airflow.environment, "HOME": str(system.home)}
+
+
+def init(environment, *options) -> tuple[int, str]:
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("tdev"), "init", *options],
+        env=environment,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def query(system, dbname, statement):
+    with psycopg.connect(**system.control.conninfo(dbname)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+@pytest.mark.timeout(400)
+def test_its_life(house):
+    system, environment = house
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(init, environment) for _ in range(2)]
+    for status, printed in (each.result() for each in both):
+        assert status == 0, printed
+    assert query(system, "airflow", "select pool, slots from slot_pool where pool like 'tdev%'") == [("tdev_checks", 4)]
+    assert query(system, "airflow", "select count(*) from ab_role where name in ('engineer', 'team_lead')") == [(2,)]
+    assert query(system, "ledger", "select tier, item, cron from maintenance.calendar") == [
+        ("daily", "health_check", "0 9 * * *")
+    ]
+
+    with psycopg.connect(**system.control.conninfo("airflow"), autocommit=True) as metadata:
+        metadata.execute("update slot_pool set slots = 9 where pool = 'tdev_checks'")
+    system.api.stop()
+    status, printed = init(environment)
+    assert status == 1
+    assert "FAILED  connection tdev_api: " in printed
+    assert printed.count("FAILED") == 1, "the other steps were done all the same"
+    assert "schema is up to date" in printed
+    assert query(system, "airflow", "select slots from slot_pool where pool = 'tdev_checks'") == [(9,)], (
+        "a person's size"
+    )
+    for word in (system.mail.password, system.api.token, system.objects.secret_key):
+        assert word not in printed
+
+    without = {**environment, "AIRFLOW_CONN_TDEV_LEDGER": ""}
+    status, printed = init(without, "--no-airflow")
+    assert status == 1
+    assert "FAILED  ledger: The connection tdev_ledger is missing; set AIRFLOW_CONN_TDEV_LEDGER" in printed
+
+    maintained = {**environment, "AIRFLOW_CONN_TDEV_LEDGER": environment["AIRFLOW_CONN_TDEV_POSTGRES"]}
+    status, printed = init(maintained, "--no-airflow")
+    assert status == 1
+    assert "the maintained database itself; give the ledger a database of its own" in printed
+
+
+def test_a_folder_without_tiers_and_a_broken_file_are_named(house, tmp_path):
+    _, environment = house
+    status, printed = init(environment, "--no-airflow", "--dags", str(tmp_path))
+    assert status == 1
+    assert f"No maintenance tier stands in {tmp_path}; name the DAG folder with --dags." in printed
+    (tmp_path / "tdev_broken.py").write_text("1 / 0")
+    status, printed = init(environment, "--no-airflow", "--dags", str(tmp_path))
+    assert "tdev_broken.py cannot be imported (division by zero); mend it first." in printed
