@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from sandbox.airflow import Airflow
 from sandbox.processes import REPOSITORY, SandboxError, Supervisor, end_on_signals, free_port
@@ -42,9 +42,9 @@ _QUIET = (
 class Browser:
     """One page of a headless Chromium, driven through its debugging protocol."""
 
-    def __init__(self, address: str) -> None:
-        """Attach to the page whose debugging address this is."""
-        self._line = connect(address, max_size=None)
+    def __init__(self, line: ClientConnection) -> None:
+        """Attach to the page behind this debugging line."""
+        self._line = line
         self._count = 0
         self.call("Page.enable")
         self.call(
@@ -107,7 +107,8 @@ def browser(supervisor: Supervisor) -> Iterator[Browser]:
 
         supervisor.spawn("browser", argv, ready=lambda: bool(pages()), ready_seconds=60)
         try:
-            yield Browser(pages()[0]["webSocketDebuggerUrl"])
+            with connect(pages()[0]["webSocketDebuggerUrl"], max_size=None) as line:
+                yield Browser(line)
         finally:
             supervisor.stop("browser")
 

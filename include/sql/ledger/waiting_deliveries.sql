@@ -2,6 +2,6 @@
 SELECT count(*) AS waiting
 FROM maintenance.deliveries
 WHERE
-    channel = ANY(%(channels)s::text[])
+    channel = any(%(channels)s::text[])
     AND sent_at IS NULL
     AND created_at > %(now)s - interval '7 days';
