@@ -1,7 +1,7 @@
 """`make screenshots`: pictures of the running product, taken by headless Chromium (Debian's package `chromium`).
 
-Starts the sandbox and Airflow, runs the daily tier once when all is well and once when the evolution is stalled, logs
-in over the browser's own form, and writes PNG files into docs/pictures/.
+Starts the sandbox and Airflow, runs the daily tier when all is well and when the evolution is stalled, and writes PNG
+files into docs/pictures/.
 """
 
 import base64
@@ -71,15 +71,19 @@ class Browser:
         """Evaluate JavaScript in the page and return its value."""
         return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
-    def open(self, url: str, *, until: str, seconds: float = 60.0) -> None:
+    def open(self, url: str, *, until: str) -> None:
         """Go to an address and wait until a JavaScript expression is true."""
         self.call("Page.navigate", url=url)
+        self.wait(until)
+
+    def wait(self, until: str, seconds: float = 60.0) -> None:
+        """Wait until a JavaScript expression is true, and a little for charts and fonts."""
         deadline = time.monotonic() + seconds
-        while not self.run(until):
+        while not self.run(f"!!({until})"):
             if time.monotonic() > deadline:
-                raise SandboxError(f"{url} did not show what it should: {until}")
+                raise SandboxError(f"{self.run('location.href')} did not show what it should: {until}")
             time.sleep(0.3)
-        time.sleep(1.5)  # let charts and fonts settle
+        time.sleep(1.5)
 
     def picture(self, name: str) -> Path:
         """Write what the page shows to docs/pictures."""
@@ -114,13 +118,12 @@ def browser(supervisor: Supervisor) -> Iterator[Browser]:
 
 
 def log_in(page: Browser, airflow: Airflow, user: str = "admin") -> None:
-    """Fill in Airflow's own login form."""
-    page.open(f"{airflow.url}/", until="!!document.querySelector('input[name=username]')")
-    fields = {"username": user, "password": airflow.passwords[user]}
-    for name, value in fields.items():
-        page.run(f"document.querySelector('input[name={name}]').value = {json.dumps(value)}")
-    page.run("document.querySelector('form').submit()")
+    """Give the page the cookie that Airflow's login sets, and open the list of DAGs."""
+    page.call("Network.setCookie", name="_token", value=airflow.token(user), url=airflow.url)
     page.open(f"{airflow.url}/dags", until=_shows(_DAG))
+
+
+_CAN_TRIGGER = "[...document.querySelectorAll('button')].find(b => /^Trigger/.test(b.innerText || b.ariaLabel || ''))"
 
 
 def _shows(text: str) -> str:
@@ -143,12 +146,14 @@ def take(system: Sandbox, airflow: Airflow) -> list[Path]:
         taken = [page.picture("dags")]
         page.open(f"{airflow.url}/dags/{_DAG}", until=_shows("health_check"))
         taken.append(page.picture("grid"))
-        page.open(f"{airflow.url}/dags/{_DAG}/trigger", until=_shows("Items to do now"))
-        taken.append(page.picture("trigger"))
         page.open(f"{airflow.url}/plugin/maintenance", until="!!document.querySelector('iframe')")
         taken.append(page.picture("maintenance"))
         page.open(f"{airflow.url}/tdev/reports/{red}", until=_shows("evolution.generation_age"))
         taken.append(page.picture("report"))
+        page.open(f"{airflow.url}/dags/{_DAG}", until=_CAN_TRIGGER)
+        page.run(f"({_CAN_TRIGGER}).click()")
+        page.wait(_shows("Items to do now"))
+        taken.append(page.picture("trigger"))
     return taken
 
 
