@@ -98,9 +98,7 @@ def closed_port():
     ("connection", "need"), [("tdev_postgres", "database"), ("tdev_api", "api"), ("tdev_aws", "objects")]
 )
 def test_a_dead_target_is_confirmed_within_the_limit_and_is_one_cause(sandbox, request, how, connection, need):
-    shipped = load_settings(sandbox.settings_file)
-    health = shipped.health.model_copy(update={"check_timeout_seconds": 8.0})
-    settings = shipped.model_copy(update={"health": health})
+    settings = load_settings(sandbox.settings_file)
     environment = moved(sandbox, connection, request.getfixturevalue(how))
     started = time.monotonic()
     outcome = run_health_check(system_ports(settings, EnvironmentConnections(environment)), settings)
