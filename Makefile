@@ -23,7 +23,7 @@ lint: .venv/ready ## style, types, import law, SQL
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/sqlfluff lint --disable-progress-bar --nofail-fast -q include/sql 2>/dev/null || $(BIN)/sqlfluff lint include/sql
+	@$(BIN)/sqlfluff lint --disable-progress-bar include/sql
 
 test-deps: ## what Debian must provide for some tests (needs root)
 	@apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
