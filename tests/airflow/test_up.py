@@ -26,14 +26,15 @@ def folder():
 @pytest.mark.timeout(400)
 def test_up_shows_the_verdicts_keeps_the_ui_up_and_leaves_nothing(tmp_path, folder):
     environment = {**os.environ, "TDEV_SANDBOX_FILE": str(tmp_path / "sandbox.json"), "TMPDIR": str(folder)}
-    up = subprocess.Popen(
-        [sys.executable, "-m", "sandbox.up"],
-        cwd=REPOSITORY,
-        env={name: value for name, value in environment.items() if not name.startswith("AIRFLOW")},
-        stdout=(tmp_path / "out").open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    with (tmp_path / "out").open("wb") as out:
+        up = subprocess.Popen(
+            [sys.executable, "-m", "sandbox.up"],
+            cwd=REPOSITORY,
+            env={name: value for name, value in environment.items() if not name.startswith("AIRFLOW")},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         printed = wait_for(tmp_path / "out", "Ctrl-C", up)
         assert "health_check: OK" in printed
