@@ -20,7 +20,7 @@ from tdev_operators.core.reporting.escaping import storable
 from tdev_operators.core.sql import load_sql
 from tdev_operators.hooks.connections import ConnectionFacts
 from tdev_operators.hooks.deadline import TimeUpError, within
-from tdev_operators.hooks.postgres import _connect, _hang_up, _refusals
+from tdev_operators.hooks.postgres import hanging_up, login_refusals, open_connection
 
 T = TypeVar("T")
 
@@ -90,8 +90,8 @@ class LedgerDatabase:
             SetupMissingError (no `tdev init` yet), GarbledAnswerError.
         """
         seconds = _PATIENT_SECONDS if patient else _STATEMENT_SECONDS
-        with _refusals(self._facts, self._facts.login, _CONNECT_SECONDS):
-            connection = _connect(
+        with login_refusals(self._facts, self._facts.login, _CONNECT_SECONDS):
+            connection = open_connection(
                 self._facts,
                 _CONNECT_SECONDS,
                 user=self._facts.login,
@@ -100,7 +100,7 @@ class LedgerDatabase:
                 options=f"-c statement_timeout={seconds:.0f}s -c TimeZone=UTC -c search_path=pg_catalog",
             )
         try:
-            with _hang_up(connection) as hang_up, ledger_errors():
+            with hanging_up(connection) as hang_up, ledger_errors():
                 transaction = LedgerTransaction(connection, seconds, hang_up)
                 yield transaction
                 transaction.commit()

@@ -101,8 +101,8 @@ class PostgresDatabase:
             "idle_in_transaction_session_timeout": self._statement_seconds,
         }
         options = " ".join(f"-c {name}={max(1, round(limit * 1000))}" for name, limit in milliseconds.items())
-        with _refusals(self._facts, self._facts.login, self._connect_seconds):
-            return _connect(
+        with login_refusals(self._facts, self._facts.login, self._connect_seconds):
+            return open_connection(
                 self._facts,
                 self._connect_seconds,
                 user=self._facts.login,
@@ -122,7 +122,7 @@ class PostgresDatabase:
 
         limit = self._statement_seconds + _HANG_UP_GRACE_SECONDS
         try:
-            with _hang_up(connection) as hang_up:
+            with hanging_up(connection) as hang_up:
                 return within(limit, work, abandon=hang_up)
         except TimeUpError:
             raise TargetTimeoutError(
@@ -184,14 +184,14 @@ class PostgresCredentialProbe:
         """
         with self.memory.attempt():
             try:
-                with _refusals(self._facts, user, self._connect_seconds):
+                with login_refusals(self._facts, user, self._connect_seconds):
                     return self._password_holds(user, password)
             except AccessDeniedError:
                 return False
 
     def _password_holds(self, user: str, password: str) -> bool:
         try:
-            connection = _connect(
+            connection = open_connection(
                 self._facts,
                 self._connect_seconds,
                 user=user,
@@ -207,7 +207,12 @@ class PostgresCredentialProbe:
         return True
 
 
-def _connect(facts: ConnectionFacts, seconds: float, **keywords: str) -> psycopg.Connection[DictRow]:
+def open_connection(facts: ConnectionFacts, seconds: float, **keywords: str) -> psycopg.Connection[DictRow]:
+    """Connect within a time limit; psycopg's own errors come out, for `login_refusals` to tell.
+
+    Raises:
+        SetupMissingError: the connection names no host.
+    """
     if not facts.host:
         raise SetupMissingError(f"The connection {facts.conn_id} names no host; set the address of the database there.")
     settings: dict[str, str | int] = {
@@ -231,7 +236,7 @@ def _connect(facts: ConnectionFacts, seconds: float, **keywords: str) -> psycopg
 
 
 @contextmanager
-def _refusals(facts: ConnectionFacts, user: str, seconds: float) -> Iterator[None]:
+def login_refusals(facts: ConnectionFacts, user: str, seconds: float) -> Iterator[None]:
     """Say in our words why no connection came about."""
     where = f"The database {facts.schema or facts.conn_id} at {facts.host}:{facts.port or 5432}"
     try:
@@ -263,7 +268,7 @@ def _refusals(facts: ConnectionFacts, user: str, seconds: float) -> Iterator[Non
 
 
 @contextmanager
-def _hang_up(connection: psycopg.Connection[DictRow]) -> Iterator[Callable[[], None]]:
+def hanging_up(connection: psycopg.Connection[DictRow]) -> Iterator[Callable[[], None]]:
     """Offer a way to end a conversation from another thread; closing the connection there would race with its use."""
     with socket.socket(fileno=os.dup(connection.fileno())) as line:
         yield lambda: line.shutdown(socket.SHUT_RDWR)
