@@ -31,6 +31,7 @@ _REGISTER = 'echo "group $$" >&0 || exit 70; exec "$@" </dev/null'
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
 # Below the kernel's range for outgoing connections, so that none of those takes a stopped part's port.
 _PORTS = range(20_000, 32_000)
+_given_ports: set[int] = set()  # a part binds its port later: until then it looks free to the next one who asks
 
 
 class SandboxError(Exception):
@@ -241,9 +242,14 @@ def as_user(user: str | None) -> list[str]:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a loopback port that is free now and that the kernel will not give to an outgoing connection."""
+    """Return a loopback port that is free now and that the kernel will not give to an outgoing connection.
+
+    No port is returned twice by one process.
+    """
     for _ in range(1_000):
         port = secrets.choice(_PORTS)
+        if port in _given_ports:
+            continue
         with socket.socket(socket.AF_INET, kind) as candidate:
             if kind == socket.SOCK_STREAM:
                 candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -251,7 +257,8 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
                 candidate.bind((LOOPBACK, port))
             except OSError:
                 continue
-            return port
+        _given_ports.add(port)
+        return port
     raise SandboxError(f"No free port from {_PORTS.start} to {_PORTS.stop} on {LOOPBACK}.")
 
 

@@ -56,6 +56,13 @@ def test_every_task_is_bounded_and_every_red_task_is_explained(dags):
             )
 
 
+def test_every_pool_is_one_that_init_makes(dags):
+    from tdev_operators.hooks.airflow_setup import POOLS
+
+    # A task in a missing pool waits for ever.
+    assert {task.pool for dag in dags.values() for task in dag.tasks} <= {"default_pool", *POOLS}
+
+
 def test_an_item_is_due_then_work_then_report_then_judge(dags):
     daily = dags["tdev_daily"]
     item = daily.task_group.children["health_check"]

@@ -1,7 +1,9 @@
 """What `tdev init` makes in Airflow: pools and roles, by Airflow's own command line."""
 
 import json
+import random
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +21,7 @@ ROLES: Mapping[str, str] = {
     "team_lead": "may also start recovery drills and approve",
 }
 _SECONDS = 120.0
+_TRIES = 4
 
 
 def ensure_pools(environment: Mapping[str, str]) -> str:
@@ -29,10 +32,7 @@ def ensure_pools(environment: Mapping[str, str]) -> str:
     """
     missing = _missing_pools(environment)
     if missing:
-        pools = {
-            name: {"slots": POOLS[name][0], "description": POOLS[name][1], "include_deferred": False}
-            for name in missing
-        }
+        pools = {name: _pool(*POOLS[name]) for name in missing}
         refused = ""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "pools.json"
@@ -91,7 +91,13 @@ def _airflow_list(what: str, environment: Mapping[str, str]) -> list[dict[str, s
 
 
 def _airflow(*argv: str, environment: Mapping[str, str]) -> str:
-    output = run(["airflow", *argv], timeout_seconds=_SECONDS, env=dict(environment))
+    # Each start of Airflow's command line, and of its API server, brings the permissions in its database up to date;
+    # of two that do it at once one ends with a duplicate key. The next try finds them there.
+    for attempt in range(_TRIES):
+        output = run(["airflow", *argv], timeout_seconds=_SECONDS, env=dict(environment))
+        if output.exit_status == 0 or "UniqueViolation" not in output.stderr + output.stdout:
+            break
+        time.sleep(random.uniform(0, 2 * (attempt + 1)))  # noqa: S311 - so that two do not meet again
     if output.exit_status != 0:
         lines = [line for line in (output.stderr or output.stdout).splitlines() if line and "sqlalche.me" not in line]
         last = lines[-1].strip() if lines else "it said nothing"

@@ -8,6 +8,7 @@ from airflow.sdk import DAG
 from tdev_operators.core.calendar_slots import Calendar, Slot
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict
+from tdev_operators.operators.approval import WindowApprovalOperator
 from tdev_operators.operators.items import CloseRunOperator, Item
 from tdev_operators.operators.schedule import MAY_START, CalendarTimetable, item_deadlines, item_form
 from tdev_operators.operators.work import ItemWorkOperator
@@ -22,6 +23,8 @@ CALENDAR = Calendar(
         "quick": Slot("0 0 1 1 *", minutes=1, priority="medium", owner="Tests"),
         "killed": Slot("0 0 1 1 *", minutes=30, priority="medium", owner="Tests"),
         "broken": Slot("0 0 1 1 *", minutes=1, priority="medium", owner="Tests"),
+        "poolless": Slot("0 0 1 1 *", minutes=1, priority="medium", owner="Tests"),
+        "disruptive": Slot("0 0 1 1 *", minutes=30, priority="medium", owner="Tests"),
     },
 )
 
@@ -70,5 +73,11 @@ with DAG(
         TrialOperator(task_id="check", seconds=12)
     with Item(CALENDAR, "broken") as broken:
         TrialOperator(task_id="check", verdict="CRITICAL")
+    with Item(CALENDAR, "poolless") as poolless:
+        TrialOperator(task_id="check", pool="tdev_gone")
+    with Item(CALENDAR, "disruptive") as disruptive:
+        approve = WindowApprovalOperator(task_id="approve", interrupts="the trial service")
+        approve >> TrialOperator(task_id="check")
 
-    [even, odd, slow, quick, killed, broken] >> CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
+    items = [even, odd, slow, quick, killed, broken, poolless, disruptive]
+    items >> CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()

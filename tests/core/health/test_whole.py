@@ -1,7 +1,9 @@
 """The whole health check on a whole small T-Developer: green when all is well, and the right check red when not."""
 
+import contextlib
 import json
 import socket
+import threading
 import time
 
 import pytest
@@ -93,7 +95,40 @@ def closed_port():
     return name[1]
 
 
-@pytest.mark.parametrize("how", ["silent_port", "closed_port"])
+def served(answer, wait=0.0):
+    """Yield the port of a server that says one thing to everybody, some time after it was asked."""
+    server = socket.create_server(("127.0.0.1", 0), backlog=64)
+
+    def talk(line):
+        with contextlib.suppress(OSError), line:
+            while line.recv(65_536):
+                time.sleep(wait)
+                line.sendall(answer)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=talk, args=(server.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    with server:
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def garbage_port():
+    """Return the port of a server that answers whatever it is asked with nonsense."""
+    yield from served(b"\x00garbage\xff, not a protocol\r\n\r\n")
+
+
+@pytest.fixture
+def slow_port():
+    """Return the port of a server that takes ten seconds for each answer."""
+    yield from served(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", wait=10)
+
+
+@pytest.mark.parametrize("how", ["silent_port", "closed_port", "garbage_port", "slow_port"])
 @pytest.mark.parametrize(
     ("connection", "need"), [("tdev_postgres", "database"), ("tdev_api", "api"), ("tdev_aws", "objects")]
 )
