@@ -7,6 +7,7 @@ a new agent with its source, and writes a checkpoint every tenth generation. `ev
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,7 +98,8 @@ class _Evolution:
         while not self._ending.is_set():
             try:
                 self._evolve()
-            except (psycopg.OperationalError, BotoCoreError, ClientError) as error:
+            except (psycopg.Error, BotoCoreError, ClientError, OSError) as error:
+                traceback.print_exc()  # into the log of the part; the application's own log says it in a line
                 self._log.write("ERROR", "evolution", f"Evolution failed: {type(error).__name__}; trying again")
                 self._ending.wait(min(self._interval, 5.0))
 

@@ -74,7 +74,8 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     (folder / "config").write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
         "PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
-        "KbdInteractiveAuthentication no\n"
+        # By default it drops new ones at random while more than ten have not logged in yet.
+        "KbdInteractiveAuthentication no\nMaxStartups 1000\n"
     )
     separation = Path("/run/sshd")  # sshd wants it when it runs as root; Debian's service would make it
     made = os.getuid() == 0 and not separation.exists()
