@@ -10,6 +10,10 @@ CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item
 | `health_check.check` | the check itself could not run (see its log) | clear the task when the cause is gone |
 | `health_check.report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
 | `health_check.judge` | a check is CRITICAL or UNKNOWN | read the report; clear the group to look again |
+| `backup.take` | no set was completed; earlier sets are intact | see its log; clear it: what was stored is used again |
+| `backup_verification.verify` | tonight's set was not verified | mend store or scratch server; clear the group |
+| `*.judge` of the two | a set is missing, damaged or not equal | read the report before you trust any back-up |
+| `backup_proven` | nothing proven to announce | as above |
 
 Started by hand, the form asks which items to do. Scheduled runs do what their slot says.
 """
@@ -17,6 +21,12 @@ Started by hand, the form asks which items to do. Scheduled runs do what their s
 from airflow.sdk import DAG
 
 from tdev_operators.core.calendar_slots import Calendar, Slot
+from tdev_operators.operators.backup import (
+    BackupProvenOperator,
+    BackupTakeOperator,
+    BackupVerifyOperator,
+    backup_form,
+)
 from tdev_operators.operators.health import HealthCheckOperator
 from tdev_operators.operators.items import CloseRunOperator, Item
 from tdev_operators.operators.schedule import MAY_START, CalendarTimetable, item_deadlines, item_form
@@ -26,15 +36,17 @@ CALENDAR = Calendar(
     period_days=1,
     items={
         "health_check": Slot("0 9 * * *", minutes=15, priority="critical", owner="DevOps"),
+        "backup": Slot("0 21 * * *", minutes=45, priority="critical", owner="DevOps"),
+        "backup_verification": Slot("0 22 * * *", minutes=10, priority="critical", owner="DevOps"),
     },
 )
 
 with DAG(
     dag_id="tdev_daily",
-    description="Every day: health check",
+    description="Every day: health check, back-up and its verification",
     schedule=CalendarTimetable(CALENDAR),
     deadline=item_deadlines(CALENDAR),
-    params=item_form(CALENDAR),
+    params=item_form(CALENDAR) | backup_form(),
     access_control=MAY_START,
     catchup=False,
     allowed_run_types=["scheduled", "manual"],
@@ -45,6 +57,14 @@ with DAG(
     with Item(CALENDAR, "health_check") as health_check:
         HealthCheckOperator(task_id="check", pool="tdev_checks")
 
+    with Item(CALENDAR, "backup") as backup:
+        BackupTakeOperator(task_id="take", pool="tdev_backups")
+
+    with Item(CALENDAR, "backup_verification", follows=backup) as backup_verification:
+        BackupVerifyOperator(task_id="verify", pool="tdev_backups")
+
+    backup_proven = BackupProvenOperator(task_id="backup_proven")
     close_run = CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
 
-    health_check >> close_run
+    backup_verification >> backup_proven
+    [health_check, backup, backup_verification, backup_proven] >> close_run

@@ -1,7 +1,7 @@
 """`make screenshots`: pictures of the running product, taken by headless Chromium (Debian's package `chromium`).
 
-Starts the sandbox and Airflow, runs the daily tier when all is well and when the evolution is stalled, and writes PNG
-files into docs/pictures/.
+Starts the sandbox and Airflow, runs the health check when all is well and when the evolution is stalled, then a few
+evenings of back-up and proof, and writes PNG files into docs/pictures/.
 """
 
 import base64
@@ -25,6 +25,7 @@ from sandbox.system import Sandbox
 _FOLDER = REPOSITORY / "docs" / "pictures"
 _DAG = "tdev_daily"
 _SIZE = (1440, 900)
+_EVENINGS = 4  # so that the plots have something to show
 # Chromium asks its maker's servers for many things; a picture needs none of them.
 _QUIET = (
     "--headless=new",
@@ -141,6 +142,11 @@ def take(system: Sandbox, airflow: Airflow) -> list[Path]:
         airflow.wait_for_run(_DAG, run_id)
         if what:
             red = airflow.xcom(_DAG, run_id, "health_check.report")["report_id"]
+    system.mend()
+    for evening in range(_EVENINGS):
+        run_id = airflow.trigger(_DAG, {"items": ["backup", "backup_verification"], "backup_full": evening == 0})
+        airflow.wait_for_run(_DAG, run_id)
+    proven = airflow.xcom(_DAG, run_id, "backup_proven")["set_id"]
     with browser(system.supervisor) as page:
         log_in(page, airflow)
         taken = [page.picture("dags")]
@@ -150,6 +156,12 @@ def take(system: Sandbox, airflow: Airflow) -> list[Path]:
         taken.append(page.picture("maintenance"))
         page.open(f"{airflow.url}/tdev/reports/{red}", until=_shows("evolution.generation_age"))
         taken.append(page.picture("report"))
+        page.open(f"{airflow.url}/tdev/backups", until=_shows(proven))
+        taken.append(page.picture("backups"))
+        page.open(f"{airflow.url}/tdev/backups/{proven}", until=_shows("PROVEN"))
+        taken.append(page.picture("backup_set"))
+        page.open(f"{airflow.url}/dags/{_DAG}/runs/{run_id}", until=_shows("backup_verification"))
+        taken.append(page.picture("evening"))
         page.open(f"{airflow.url}/dags/{_DAG}", until=_CAN_TRIGGER)
         page.run(f"({_CAN_TRIGGER}).click()")
         page.wait(_shows("Items to do now"))

@@ -21,12 +21,19 @@ _OF_THIS_MACHINE = {
     "database": {"minimum_statistics_age_hours": 0},
     "security": {"own_probes_24h": 10_000},  # here the check runs again and again
 }
+_NOT_IN_A_SANDBOX = [
+    {
+        "check": "backup.protection",
+        "reason": "the sandbox's object store knows neither versions nor lifecycle rules",
+        "owner": "DevOps",
+    }
+]
 
 
 def write_settings(file: Path, differences: Mapping[str, Any]) -> None:
     """Write the settings file: tables are merged key by key, everything else is replaced."""
     shipped = tomllib.loads((REPOSITORY / "include" / "tdev.toml").read_text(encoding="utf-8"))
-    merged = _merged(_merged(shipped, {"health": _OF_THIS_MACHINE}), differences)
+    merged = _merged(_merged(shipped, {"health": _OF_THIS_MACHINE, "out_of_scope": _NOT_IN_A_SANDBOX}), differences)
     file.touch(mode=0o600)
     file.write_text(tomli_w.dumps(merged), encoding="utf-8")
 

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from tdev_operators.core.backup.check_names import ABOUT
+from tdev_operators.core.backup.database.digests import BLIND_SPOTS
+from tdev_operators.core.backup.proof.mutants import MUTANTS
 from tdev_operators.core.health.registry import all_checks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -13,6 +16,13 @@ def test_every_check_stands_on_its_page_with_what_it_is_about():
     for check in all_checks():
         star = "*" if check.doubtful else ""
         assert f"| `{check.name}`{star} | {check.about} | {', '.join(check.needs)} |" in page
+
+
+def test_the_page_on_backups_says_what_the_product_says():
+    page = (REPOSITORY / "docs" / "backup.md").read_text(encoding="utf-8")
+    assert [spot for spot in BLIND_SPOTS if f"- {spot}\n" not in page] == []
+    assert [name for name, about in ABOUT.items() if f"| `{name}` | {about} |\n" not in page] == []
+    assert [mutant.name for mutant in MUTANTS if mutant.name not in page] == []
 
 
 def test_no_page_links_to_what_is_not_there():

@@ -13,6 +13,7 @@ from sandbox.system import Sandbox
 _HERE = Path(__file__).resolve().parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep this folder's tests together: they share one Airflow."""
     for item in items:

@@ -46,10 +46,14 @@ def test_its_life(house):
         both = [pool.submit(init, environment) for _ in range(2)]
     for status, printed in (each.result() for each in both):
         assert status == 0, printed
-    assert query(system, "airflow", "select pool, slots from slot_pool where pool like 'tdev%'") == [("tdev_checks", 4)]
+    pools = query(system, "airflow", "select pool, slots from slot_pool where pool like 'tdev%' order by pool")
+    assert pools == [("tdev_backups", 1), ("tdev_checks", 4)]
     assert query(system, "airflow", "select count(*) from ab_role where name in ('engineer', 'team_lead')") == [(2,)]
-    assert query(system, "ledger", "select tier, item, cron from maintenance.calendar") == [
-        ("daily", "health_check", "0 9 * * *")
+    assert sorted(query(system, "ledger", "select tier, item, cron from maintenance.calendar")) == [
+        ("daily", "backup", "0 21 * * *"),
+        ("daily", "backup_verification", "0 22 * * *"),
+        ("daily", "health_check", "0 9 * * *"),
+        ("weekly", "full_backup", "0 3 * * 1"),
     ]
 
     with psycopg.connect(**system.control.conninfo("airflow"), autocommit=True) as metadata:

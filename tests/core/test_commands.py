@@ -6,12 +6,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tdev_operators.core import commands
+from tdev_operators.core import commands, processes
 from tdev_operators.core.errors import CommandFailedError, InputError, TargetTimeoutError
 
 
@@ -192,8 +192,10 @@ def test_a_child_sees_only_what_it_needs_of_our_environment(monkeypatch: pytest.
 def test_what_cannot_be_killed_does_not_hold_us(monkeypatch: pytest.MonkeyPatch) -> None:
     # A process that waits inside the kernel takes no signal; here none is sent.
     made: list[subprocess.Popen[bytes]] = []
-    popen = commands._popen
-    monkeypatch.setattr(commands, "_popen", lambda *args, **keywords: made.append(popen(*args, **keywords)) or made[-1])
+    popen = processes._popen
+    monkeypatch.setattr(
+        processes, "_popen", lambda *args, **keywords: made.append(popen(*args, **keywords)) or made[-1]
+    )
     monkeypatch.setattr(os, "killpg", lambda *_: None)
     started = time.monotonic()
     try:
@@ -211,3 +213,170 @@ def test_it_costs_little() -> None:
     for _ in range(20):
         commands.run(["true"], timeout_seconds=20)
     assert time.monotonic() - started < 10  # 0.1 s here; a bound that only an accident breaks
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_running_command_shows_its_streams_and_then_its_status() -> None:
+    code = "import sys, time\nprint('first', flush=True)\nprint('woe', file=sys.stderr)\nsys.stdin.read()\nsys.exit(4)"
+    go_on = threading.Event()
+
+    def chunks() -> Iterator[bytes]:
+        go_on.wait(20)
+        yield b"x"
+
+    with commands.running(_python(code), env={}, stdin=chunks()) as command:
+        assert _eventually(lambda: (command.stdout, command.stderr) == ("first\n", "woe\n"))
+        assert command.poll() is None
+        assert _is_alive(command.pid)
+        with pytest.raises(TargetTimeoutError, match=r"did not end within 0\.1 s"):
+            command.wait(0.1)
+        go_on.set()
+        assert command.wait(20) == 4
+        assert command.poll() == 4
+
+
+def test_leaving_the_block_kills_the_group(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    with commands.running(["sh", "-c", f"sleep 600 & echo $! > {left}; wait"], env={}) as command:
+        grandchild = _pid_in(left)
+    assert _eventually(lambda: not _is_alive(grandchild) and not _is_alive(command.pid))
+
+
+def test_a_running_command_gets_no_input_unless_it_is_given_some() -> None:
+    with commands.running(["cat"], env={}) as command:
+        assert command.wait(20) == 0
+
+
+def test_what_it_prints_goes_where_it_is_wanted_and_waits_there() -> None:
+    taken: list[bytes] = []
+    gate = threading.Event()
+
+    def take(chunk: bytes) -> None:
+        gate.wait(20)
+        taken.append(chunk)
+
+    with commands.running(["head", "-c", "3000000", "/dev/zero"], env={}, on_stdout=take) as command:
+        time.sleep(1.5)  # longer than the grace for leftovers
+        assert command.poll() is None
+        assert _is_alive(command.pid)  # it blocks, for nobody reads on
+        gate.set()
+        assert command.wait(20) == 0
+    assert sum(map(len, taken)) == 3_000_000
+    assert command.stdout == ""
+
+
+def test_what_ended_long_ago_is_still_read_whole_by_a_slow_reader() -> None:
+    taken: list[bytes] = []
+
+    def take(chunk: bytes) -> None:
+        time.sleep(0.3)
+        taken.append(chunk[:1])
+
+    script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.05; done"
+    with commands.running(["sh", "-c", script], env={}, on_stdout=take) as command:
+        assert command.wait(20) == 0
+    assert taken
+
+
+@pytest.mark.parametrize("side", ["stdin", "on_stdout"])
+def test_an_error_of_ours_kills_the_command_and_comes_back(side: str, tmp_path: Path) -> None:
+    mark = tmp_path / "took-the-end-for-a-good-one"
+
+    def chunks() -> Iterator[bytes]:
+        yield b"BEGIN\n"
+        if side == "stdin":
+            raise ValueError("the source broke")
+        time.sleep(600)
+
+    def take(_chunk: bytes) -> None:
+        if side == "on_stdout":
+            raise ValueError("the sink broke")
+
+    with (
+        pytest.raises(ValueError, match="broke"),
+        commands.running(["sh", "-c", f"cat && touch {mark}"], env={}, stdin=chunks(), on_stdout=take) as command,
+    ):
+        command.wait(20)
+    assert not mark.exists()
+
+
+def test_a_paused_group_stands_still_goes_on_and_can_be_ended(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    with commands.running(["sh", "-c", f"(while :; do sleep 0.05; done) & echo $! > {child}; wait"], env={}) as command:
+        pids = [command.pid, _pid_in(child)]
+        command.pause()
+        assert _eventually(lambda: [_state(pid) for pid in pids] == ["T", "T"])
+        command.resume()
+        assert _eventually(lambda: "T" not in [_state(pid) for pid in pids])
+        command.pause()
+        started = time.monotonic()
+        command.terminate()
+        assert time.monotonic() - started < 5
+        assert command.wait(5) == -signal.SIGTERM
+
+
+def test_a_paused_group_dies_when_we_are_killed(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    code = (
+        "import sys, time; from tdev_operators.core import commands\n"
+        "with commands.running(['sh', '-c', sys.argv[1]], env={}) as command:\n"
+        "    time.sleep(0.5); command.pause(); print('paused', flush=True); time.sleep(600)"
+    )
+    script = f"echo $$ > {child}; while :; do sleep 0.05; done"
+    parent = subprocess.Popen([sys.executable, "-c", code, script], stdout=subprocess.PIPE)
+    try:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"paused\n"
+        pid = _pid_in(child)
+        assert _state(pid) == "T"
+    finally:
+        parent.kill()
+        parent.communicate()
+    assert _eventually(lambda: not _is_alive(pid))
+
+
+def test_a_running_command_has_its_folder_and_its_user(tmp_path: Path) -> None:
+    with commands.running(["sh", "-c", "id -un; pwd"], env={}, user="nobody", cwd="/") as command:
+        assert command.wait(20) == 0
+    assert command.stdout.splitlines() == ["nobody" if os.geteuid() == 0 else command.stdout.splitlines()[0], "/"]
+    if os.geteuid() == 0:
+        with (
+            pytest.raises(InputError, match="no user nobody-at-all"),
+            commands.running(["true"], env={}, user="nobody-at-all"),
+        ):
+            pass
+
+
+def test_a_daemon_that_keeps_the_streams_open_does_not_hold_a_running_command(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    try:
+        script = f"setsid sh -c 'echo $$ > {pid}; exec sleep 600' & while [ ! -s {pid} ]; do sleep 0.05; done; echo up"
+        with commands.running(["sh", "-c", script], env={}) as command:
+            assert command.wait(10) == 0
+            assert command.stdout == "up\n"
+    finally:
+        os.kill(_pid_in(pid), signal.SIGKILL)
+
+
+def test_a_reader_that_never_returns_does_not_hold_us() -> None:
+    started = time.monotonic()
+    hang = threading.Event()
+    with commands.running(["yes"], env={}, on_stdout=lambda _: bool(hang.wait(60)) and None):
+        time.sleep(0.2)
+    assert time.monotonic() - started < 10
+    hang.set()
+
+
+def test_no_thread_and_no_descriptor_of_running_commands_is_left() -> None:
+    def left() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+    before = left()
+    for number in range(10):
+        with commands.running(["sh", "-c", "echo x; exit 3"], env={}, stdin=[b"y"]) as command:
+            if number % 2:
+                assert command.wait(20) == 3
+    assert _eventually(lambda: left() <= before)

@@ -79,6 +79,16 @@ def test_an_item_is_due_then_work_then_report_then_judge(dags):
     assert daily.task_dict["close_run"].is_teardown, "as a plain leaf it would hide a red judge from the run's state"
 
 
+def test_every_red_item_makes_its_run_red(dags):
+    """Airflow asks a run's last tasks, teardowns aside: a failed judge must be one, or fail all that come behind it."""
+    for dag in dags.values():
+        judges = [task for task in dag.tasks if task.task_id.endswith(".judge")]
+        assert judges
+        for judge in judges:
+            behind = [dag.get_task(task) for task in judge.downstream_task_ids]
+            assert {task.trigger_rule for task in behind if not task.is_teardown} <= {"all_success"}, judge.task_id
+
+
 def test_missed_slots_and_backfills(dags):
     for dag in dags.values():
         assert dag.catchup is False

@@ -33,7 +33,7 @@ def airflow(tmp_path, monkeypatch):
 
 def test_a_lost_race_for_airflows_permissions_is_tried_again(airflow):
     environment, calls = airflow(2, RACE)
-    assert airflow_setup.ensure_pools(environment) == "tdev_checks (4 slots)"
+    assert airflow_setup.ensure_pools(environment) == "tdev_checks (4 slots), tdev_backups (1 slot)"
     assert calls() == 3
 
 

@@ -8,9 +8,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tdev_operators.core.errors import TdevError
+from tdev_operators.core.backup.readiness import ready
+from tdev_operators.core.errors import SetupMissingError, TdevError
 from tdev_operators.core.reporting.status import CalendarItem
 from tdev_operators.core.settings import Settings, load_settings
+from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.airflow_setup import ensure_pools, ensure_roles
 from tdev_operators.hooks.connection_trials import trials
 from tdev_operators.hooks.connections import ConnectionSource, EnvironmentConnections
@@ -62,6 +64,19 @@ def _steps(
     yield "calendar", lambda: _keep_calendar(connections, arguments.dags)
     for name, trial in trials(settings, connections):
         yield f"connection {name}", trial
+    yield "back-ups", lambda: _ready_for_backups(settings, connections)
+
+
+def _ready_for_backups(settings: Settings, connections: ConnectionSource) -> str:
+    # Not at the top: it loads boto3, which takes a second, and the other commands do without.
+    from tdev_operators.hooks.backup_assembly import backup_ports  # noqa: PLC0415
+
+    with backup_ports(settings, connections) as ports:
+        sources = [*map(ports.maintained, settings.backup.databases), ports.ledger]
+        found = ready(sources, ports.scratch, settings.backup.client_tools)
+    if doubts := [result.summary for result in found if result.verdict is not Verdict.OK]:
+        raise SetupMissingError(" ".join(doubts))
+    return f"{', '.join(source.name for source in sources)} can be dumped, and proven on the scratch server"
 
 
 def _migrate(connections: ConnectionSource) -> str:

@@ -1,41 +1,27 @@
-"""The only module of the product that starts processes.
+"""Commands on this machine: `run` for one that answers soon, `running` for one that works beside us.
 
-A command runs in a process group of its own. The group's first member is a lifeline: a shell that waits on a pipe
-whose other end only we hold. When we die, even by kill -9, that pipe ends and the lifeline kills the group. It is in
-place before the command is born, so there is no moment without it; it also reaches grandchildren, which
-PR_SET_PDEATHSIG does not, and it needs no code between fork and exec, which is not safe beside threads.
-
-`run` collects what a command prints. Several processes that feed each other belong into one `_ProcessGroup`.
+Neither outlives us, by kill -9 neither; `core.processes` says how.
 """
 
-import contextlib
 import os
 import selectors
-import shutil
-import signal
-import subprocess  # noqa: TID251 - this is the one module that may
 import time
-from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import IO, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import IO
 
-from tdev_operators.core.errors import CommandFailedError, InputError, TargetTimeoutError, TdevError
+from tdev_operators.core.errors import TargetTimeoutError
 from tdev_operators.core.ports import CommandOutput
+from tdev_operators.core.processes import Child, ProcessGroup, ended, environment_with
 
 MIB = 1024 * 1024
 
 _CHUNK_BYTES = 64 * 1024
-_TERMINATE_GRACE_SECONDS = 2.0
 # A daemon that left the group may hold the streams open for ever; what the command itself printed is read by then.
 _LEFTOVER_GRACE_SECONDS = 1.0
-# What was killed ends at once, but for one that waits inside the kernel, as for a dead network mount: that never ends.
-_REAP_SECONDS = 2.0
 _TICK_SECONDS = 0.1
-
-# A child sees only what it needs: our own environment holds connections and keys.
-_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
-
-_LIFELINE = ("/bin/sh", "-c", 'trap "" TERM INT HUP; read -r _; kill -KILL 0', "tdev-lifeline")
+_JOIN_SECONDS = 2.0
 
 
 def run(
@@ -61,121 +47,186 @@ def run(
         CommandFailedError: the operating system could not start it, or cannot end it.
     """
     deadline = time.monotonic() + timeout_seconds
-    environment = _environment(env or {})
-    with _ProcessGroup() as group:
-        child = group.start(argv, environment, install_hint)
+    with ProcessGroup() as group:
+        child = group.start(argv, environment_with(env or {}), install_hint)
         out, err = Kept(output_limit_bytes), Kept(output_limit_bytes)
-        try:
-            _exchange(group, child, stdin, (out, err), deadline)
-            status = child.wait(max(0.0, deadline - time.monotonic()))
-        except (TimeoutError, subprocess.TimeoutExpired):
+        read = _exchange(group, child, stdin, (out, err), deadline)
+        if not read or not ended(child, deadline - time.monotonic()):
             group.terminate(child)
             raise TargetTimeoutError(
                 f"The command {argv[0]} did not end within {timeout_seconds:g} s and was killed; "
                 "see what it waits for, or give it more time."
-            ) from None
-    return CommandOutput(status, out.text(), err.text(), truncated=out.cut or err.cut)
-
-
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **inherited, **extra}
-
-
-class _ProcessGroup:
-    """A process group that ends with the `with` block, and at the latest with our own process."""
-
-    def __enter__(self) -> Self:
-        read_end, self._write_end = os.pipe()
-        try:
-            self._lifeline = _popen(_LIFELINE, stdin=read_end, env={}, process_group=0)
-        except BaseException:
-            os.close(self._write_end)
-            raise
-        finally:
-            os.close(read_end)
-        self._children: list[subprocess.Popen[bytes]] = []
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.kill()
-        deadline = time.monotonic() + _REAP_SECONDS
-        stuck: list[int] = []
-        for child in (*self._children, self._lifeline):
-            for stream in (child.stdin, child.stdout, child.stderr):
-                if stream:
-                    with contextlib.suppress(OSError):
-                        stream.close()
-            try:
-                child.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                stuck.append(child.pid)
-        os.close(self._write_end)
-        if stuck and (error is None or isinstance(error, TdevError)):
-            raise CommandFailedError(
-                f"Process {stuck[0]} was killed and does not end: it waits inside the kernel; see its disk or mount."
             )
-
-    def start(self, argv: Sequence[str], env: Mapping[str, str], install_hint: str) -> subprocess.Popen[bytes]:
-        """Start a member with three pipes."""
-        executable = shutil.which(argv[0], path=env["PATH"])
-        if executable is None:
-            raise InputError(
-                f"There is no command {argv[0]} on this machine; {install_hint or 'install it, or mend PATH'}."
-            )
-        pipe = subprocess.PIPE
-        child = _popen(
-            argv,
-            executable=executable,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            env=env,
-            process_group=self._lifeline.pid,
-        )
-        self._children.append(child)
-        return child
-
-    def kill(self) -> None:
-        """Kill every member, the lifeline included. Its number is not reused before `__exit__` has reaped it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._lifeline.pid, signal.SIGKILL)
-
-    def terminate(self, child: subprocess.Popen[bytes]) -> None:
-        """Ask the members to end, and kill them when the child has not ended soon."""
-        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-            os.killpg(self._lifeline.pid, signal.SIGTERM)
-            child.wait(_TERMINATE_GRACE_SECONDS)
-        self.kill()
+    return CommandOutput(child.returncode, out.text(), err.text(), truncated=out.cut or err.cut)
 
 
-def _popen(  # one place where a process starts
+@contextmanager
+def running(
     argv: Sequence[str],
     *,
     env: Mapping[str, str],
-    process_group: int,
-    stdin: int,
-    stdout: int = subprocess.DEVNULL,
-    stderr: int = subprocess.DEVNULL,
-    executable: str | None = None,
-) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(
-            argv,
-            executable=executable,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            env=env,
-            process_group=process_group,
-            bufsize=0,
+    user: str = "",
+    stdin: Iterable[bytes] | None = None,
+    on_stdout: Callable[[bytes], None] | None = None,
+    install_hint: str = "",
+    output_limit_bytes: int = MIB,
+    cwd: str | None = None,
+) -> "Iterator[Running]":
+    """Start one command that works while we do, as `run` starts it; leaving the block kills its whole group.
+
+    `stdin` is fed chunk by chunk in a thread; when it raises, the command is killed before it could take the end for
+    a good one. `on_stdout` is given what the command prints, in a thread, instead of having it kept; while it blocks,
+    the command blocks. `user` drops root for that user; it counts only when we are root.
+
+    Raises:
+        InputError: there is no such executable or user.
+        CommandFailedError: the operating system could not start it, or cannot end it.
+    """
+    with ProcessGroup() as group:
+        child = group.start(argv, environment_with(env), install_hint, user=user, cwd=cwd)
+        command = Running(group, child, argv[0], stdin, on_stdout, output_limit_bytes)
+        try:
+            yield command
+        finally:
+            group.kill()
+            command.close()
+
+
+class Running:
+    """A command that works beside us; made by `running`. `stdout` and `stderr` may be read at any time."""
+
+    def __init__(
+        self,
+        group: ProcessGroup,
+        child: Child,
+        name: str,
+        stdin: Iterable[bytes] | None,
+        on_stdout: Callable[[bytes], None] | None,
+        output_limit_bytes: int,
+    ) -> None:
+        self._group, self._child, self._name = group, child, name
+        self._out, self._err = Kept(output_limit_bytes), Kept(output_limit_bytes)
+        self._closed = Event()
+        self._error: BaseException | None = None
+        # The threads own the streams from here on: a descriptor that somebody else closes may be another file's by
+        # the time it is read.
+        streams = _opened(child.stdin), _opened(child.stdout), _opened(child.stderr)
+        child.stdin = child.stdout = child.stderr = None
+        self._feeder = Thread(target=self._feed, args=(streams[0], stdin or ()), name="tdev-stdin", daemon=True)
+        self._reader = Thread(
+            target=self._read, args=(streams[1:], on_stdout or self._out.take), name="tdev-output", daemon=True
         )
-    except ValueError:
-        raise InputError(f"The command {argv[0]} was given a NUL character; remove it.") from None
-    except OSError as error:
-        raise CommandFailedError(f"The command {argv[0]} could not be started: {error.strerror}.") from None
+        self._feeder.start()
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the command itself."""
+        return self._child.pid
+
+    @property
+    def stdout(self) -> str:
+        """What it printed so far, up to the limit."""
+        return self._out.text()
+
+    @property
+    def stderr(self) -> str:
+        """What it complained about so far, up to the limit."""
+        return self._err.text()
+
+    def poll(self) -> int | None:
+        """Return the exit status (negative: a signal) once it has ended and its output is read; None before.
+
+        Raises what `stdin` or `on_stdout` raised.
+        """
+        if self._reader.is_alive():
+            return None
+        if self._error:
+            raise self._error
+        return self._child.returncode
+
+    def wait(self, timeout_seconds: float) -> int:
+        """Wait for the exit status; see `poll`.
+
+        Raises:
+            TargetTimeoutError: the time limit passed. The command goes on until the block is left.
+        """
+        self._reader.join(timeout_seconds)
+        status = self.poll()
+        if status is None:
+            raise TargetTimeoutError(
+                f"The command {self._name} did not end within {timeout_seconds:g} s; "
+                "see what it waits for, or give it more time."
+            )
+        return status
+
+    def pause(self) -> None:
+        """Stop the whole group where it is. It still ends with us."""
+        self._group.pause()
+
+    def resume(self) -> None:
+        """Let the group go on."""
+        self._group.resume()
+
+    def terminate(self) -> None:
+        """Ask the group to end, and kill it 2 s later."""
+        self._group.terminate(self._child)
+
+    def close(self) -> None:
+        """Wait for the threads, after the group was killed; one whose callback hangs is left behind."""
+        self._closed.set()
+        for thread in (self._reader, self._feeder):
+            thread.join(_JOIN_SECONDS)
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self._group.kill()
+
+    def _feed(self, stream: IO[bytes], chunks: Iterable[bytes]) -> None:
+        try:
+            for chunk in chunks:
+                rest = memoryview(chunk)
+                while rest and not self._closed.is_set():
+                    rest = rest[os.write(stream.fileno(), rest) :]
+        except BrokenPipeError:  # it reads no more, which is its right
+            pass
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
+            self._fail(error)
+            ended(self._child, _JOIN_SECONDS)  # only now the stream may close: its end would look like a good one
+        finally:
+            stream.close()
+
+    def _read(self, streams: tuple[IO[bytes], IO[bytes]], on_stdout: Callable[[bytes], None]) -> None:
+        try:
+            self._drain(streams, on_stdout)
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
+            self._fail(error)
+        finally:
+            for stream in streams:
+                stream.close()
+        self._child.wait()
+        self._group.kill()  # what it left running
+
+    def _drain(self, streams: tuple[IO[bytes], IO[bytes]], on_stdout: Callable[[bytes], None]) -> None:
+        give_up: float | None = None
+        with selectors.DefaultSelector() as selector:
+            for stream, take in zip(streams, (on_stdout, self._err.take), strict=True):
+                selector.register(stream, selectors.EVENT_READ, take)
+            while selector.get_map() and not self._closed.is_set():
+                ready = selector.select(_TICK_SECONDS)
+                for key, _ in ready:
+                    chunk = os.read(key.fd, _CHUNK_BYTES)
+                    if chunk:
+                        key.data(chunk)
+                    else:
+                        selector.unregister(key.fileobj)
+                if ready or self._child.poll() is None:
+                    give_up = None
+                elif give_up is None:
+                    self._group.kill()
+                    give_up = time.monotonic() + _LEFTOVER_GRACE_SECONDS
+                elif time.monotonic() > give_up:
+                    return
 
 
 class Kept:
@@ -197,12 +248,10 @@ class Kept:
         return self._bytes.decode("utf-8", errors="replace")
 
 
-def _exchange(
-    group: _ProcessGroup, child: subprocess.Popen[bytes], stdin: bytes, kept: tuple[Kept, Kept], deadline: float
-) -> None:
-    """Feed and read the child until its streams end. Raises TimeoutError at the deadline while it still runs."""
+def _exchange(group: ProcessGroup, child: Child, stdin: bytes, kept: tuple[Kept, Kept], deadline: float) -> bool:
+    """Feed and read the child until its streams end. False: the deadline came while it still ran."""
     rest = memoryview(stdin)
-    ended = False
+    over = False
     with selectors.DefaultSelector() as selector:
         for stream, sink in zip((child.stdout, child.stderr), kept, strict=True):
             selector.register(_opened(stream), selectors.EVENT_READ, sink)
@@ -210,30 +259,29 @@ def _exchange(
         os.set_blocking(to_child.fileno(), False)
         selector.register(to_child, selectors.EVENT_WRITE)
         while selector.get_map():
-            if not ended and child.poll() is not None:
-                ended = True
+            if not over and child.poll() is not None:
+                over = True
                 group.kill()
                 deadline = time.monotonic() + _LEFTOVER_GRACE_SECONDS
             remaining = deadline - time.monotonic()
             if remaining <= 0:
-                if ended:
-                    return
-                raise TimeoutError
+                return over
             for key, _ in selector.select(min(remaining, _TICK_SECONDS)):
                 if key.fileobj is to_child:
-                    rest = _feed(to_child, rest)
-                    over = not rest
+                    rest = _written(to_child, rest)
+                    done = not rest
                 else:
                     chunk = os.read(key.fd, _CHUNK_BYTES)
                     key.data.take(chunk)
-                    over = not chunk
-                if over:
+                    done = not chunk
+                if done:
                     selector.unregister(key.fileobj)
                     if key.fileobj is to_child:
                         to_child.close()
+    return True
 
 
-def _feed(pipe: IO[bytes], rest: memoryview) -> memoryview:
+def _written(pipe: IO[bytes], rest: memoryview) -> memoryview:
     try:
         return rest[os.write(pipe.fileno(), rest[:_CHUNK_BYTES]) :]
     except BlockingIOError:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tdev_operators.core.items import ItemOutcome, ItemRef
 from tdev_operators.core.reporting.alerts import AlertPlan, Episode
@@ -17,6 +17,9 @@ from tdev_operators.core.reporting.escaping import storable
 from tdev_operators.core.reporting.messages import AlertMessage
 from tdev_operators.core.reporting.report import Report
 from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
+
+if TYPE_CHECKING:
+    from tdev_operators.core.backup.set_index import SetLine
 
 # How long a dead worker keeps others waiting; the living renew theirs three times as often.
 LEASE_SECONDS = 60.0
@@ -103,6 +106,15 @@ class ItemStore(Protocol):
 
     def item(self, ref: ItemRef) -> ItemRecord | None:
         """Return the latest attempt of the item in this run (the tier plays no part in finding it), or None."""
+
+    def journal(self, ref: ItemRef, event: str, facts: Mapping[str, Any]) -> None:
+        """Note a destructive step before it is taken. Without the ledger it raises: what is not noted is not done."""
+
+    def index_sets(self, system: str, sets: Sequence["SetLine"]) -> None:
+        """Keep which back-up sets the bucket holds now; those that it no longer has are forgotten."""
+
+    def known_sets(self, system: str) -> int:
+        """Return how many sets the bucket held when somebody last looked."""
 
     def lease(self, name: str, holder: str, ttl_seconds: float = LEASE_SECONDS) -> AbstractContextManager[Lease]:
         """Hold a lease while the block runs; a worker that dies loses it after `ttl_seconds`.

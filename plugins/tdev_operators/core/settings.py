@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from tdev_operators.core.backup.settings import BackupSettings
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.health.settings import HealthSettings
 from tdev_operators.core.reporting.settings import AlertSettings, Silence
@@ -67,6 +68,12 @@ class Buckets(Section):
     agents: BucketName
     checkpoints: BucketName
     backups: BucketName
+    others: tuple[BucketName, ...] = ()
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The buckets that are backed up: the name in a set, and the bucket."""
+        return {"agents": self.agents, "checkpoints": self.checkpoints, **{name: name for name in self.others}}
 
     @model_validator(mode="after")
     def _source_is_not_target(self) -> Self:
@@ -75,8 +82,8 @@ class Buckets(Section):
                 f"agents and checkpoints name the same bucket {self.agents!r}; every checkpoint would be an agent's "
                 "source without its agent, so give each a bucket of its own"
             )
-        for source in ("agents", "checkpoints"):
-            if getattr(self, source) == self.backups:
+        for source, bucket in self.sources.items():
+            if bucket == self.backups:
                 raise ValueError(
                     f"backups and {source} name the same bucket {self.backups!r}; "
                     "give the back-ups a bucket of their own"
@@ -202,6 +209,7 @@ class Settings(Section):
     evolution: EvolutionSettings
     retention: RetentionSettings
     health: HealthSettings
+    backup: BackupSettings
     alerts: AlertSettings
     silences: tuple[Silence, ...] = ()
     out_of_scope: tuple[OutOfScopeSettings, ...] = ()

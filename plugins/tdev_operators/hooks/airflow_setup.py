@@ -13,6 +13,7 @@ from tdev_operators.core.errors import SetupMissingError
 # name: (slots, what they keep apart)
 POOLS: Mapping[str, tuple[int, str]] = {
     "tdev_checks": (4, "Maintenance checks: light, many at once"),
+    "tdev_backups": (1, "Back-ups and their proof: heavy on database and disk, one at a time"),
 }
 # Everybody has Airflow's role Viewer, and these add rights DAG by DAG: the stock roles User and Op may trigger
 # every DAG, whatever a DAG's own access_control says.
@@ -43,7 +44,7 @@ def ensure_pools(environment: Mapping[str, str]) -> str:
                 refused = str(error)  # somebody else may have made them this very moment
         if missing := _missing_pools(environment):
             raise SetupMissingError(refused or f"Airflow took the pools {', '.join(missing)} and does not list them.")
-    return ", ".join(f"{name} ({slots} slots)" for name, (slots, _) in POOLS.items())
+    return ", ".join(f"{name} ({slots} {'slot' if slots == 1 else 'slots'})" for name, (slots, _) in POOLS.items())
 
 
 def ensure_roles(environment: Mapping[str, str]) -> str:

@@ -64,8 +64,19 @@ def endpoint_of(facts: ConnectionFacts, service: str) -> str | None:
     return str(endpoint) if endpoint else None
 
 
-def make_client(facts: ConnectionFacts, service: str, *, timeout_seconds: float, signed: bool = True) -> Any:
+def make_client(
+    facts: ConnectionFacts,
+    service: str,
+    *,
+    timeout_seconds: float,
+    signed: bool = True,
+    connections: int = 16,
+    attempts: int = 2,
+) -> Any:
     """Return a boto3 client with bounded time limits and one retry; `signed=False` speaks as a stranger.
+
+    `connections` is how many are kept for threads that ask at the same time. With `attempts` of 1 the caller tries
+    again by itself: botocore does not know of Retry-After.
 
     Credentials: login and password, else the extras `aws_access_key_id` and so on, else what the machine offers
     (profile, instance role); with the extra `role_arn` that role is assumed.
@@ -84,8 +95,8 @@ def make_client(facts: ConnectionFacts, service: str, *, timeout_seconds: float,
     config = Config(
         connect_timeout=max(1.0, timeout_seconds / 4),
         read_timeout=max(1.0, timeout_seconds / 2),
-        retries={"total_max_attempts": 2, "mode": "standard"},
-        max_pool_connections=16,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        max_pool_connections=connections,
         # The checksums that botocore would add are refused or ignored by many other stores.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

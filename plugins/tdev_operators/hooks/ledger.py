@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tdev_operators.core.errors import BusyError, GarbledAnswerError, SetupMissingError, TdevError
 from tdev_operators.core.items import ItemOutcome, ItemRef
 from tdev_operators.core.ledger import LEASE_SECONDS, Decision, Delivery, ItemRecord, outcome_digest, outcome_to_json
 from tdev_operators.core.reporting.alerts import Episode, Told
+from tdev_operators.core.reporting.escaping import storable
 from tdev_operators.core.reporting.messages import AlertMessage
 from tdev_operators.core.reporting.rendering import render_markdown, render_text
 from tdev_operators.core.reporting.report import Report
@@ -18,6 +19,9 @@ from tdev_operators.core.reporting.wording import moment
 from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
 from tdev_operators.hooks.connections import ConnectionFacts
 from tdev_operators.hooks.ledger_database import LedgerDatabase, LedgerTransaction, as_json
+
+if TYPE_CHECKING:
+    from tdev_operators.core.backup.set_index import SetLine
 
 # A lease is renewed three times in its life, so that one lost packet does not lose it.
 _RENEWALS = 3
@@ -79,6 +83,31 @@ class PostgresLedger:
             report_id=row["report_id"],
             first_ended_at=row["first_ended_at"],
         )
+
+    def journal(self, ref: ItemRef, event: str, facts: Mapping[str, Any]) -> None:
+        """See `core.ledger.ItemStore.journal`."""
+        with self._database.transaction() as tx:
+            tx.rows("add_journal", item_run_id=_hold(tx, ref), event=event, facts=as_json(storable(dict(facts))))
+
+    def index_sets(self, system: str, sets: Sequence["SetLine"]) -> None:
+        """See `core.ledger.ItemStore.index_sets`."""
+        with self._database.transaction() as tx:
+            for one in sets:
+                tx.rows(
+                    "keep_backup_set",
+                    system=system,
+                    set_id=one.set_id,
+                    sequence=one.sequence,
+                    state=one.state.value,
+                    recovery_point=one.recovery_point,
+                    facts=as_json(one.facts),
+                )
+            tx.rows("drop_backup_sets", system=system, kept=[one.set_id for one in sets])
+
+    def known_sets(self, system: str) -> int:
+        """See `core.ledger.ItemStore.known_sets`."""
+        with self._database.transaction() as tx:
+            return sum(row["system"] == system for row in tx.rows("backup_sets"))
 
     @contextmanager
     def lease(self, name: str, holder: str, ttl_seconds: float = LEASE_SECONDS) -> Iterator["HeldLease"]:

@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
+from tdev_operators.core.backup.set_index import SetLine
 from tdev_operators.core.reporting.alerts import Episode
 from tdev_operators.core.reporting.report import Report
 from tdev_operators.core.reporting.status import CalendarItem, LastRun, Status, assess
@@ -60,6 +63,12 @@ class LedgerViews:
         with self._database.transaction() as tx:
             row = tx.row("report", id=identity)
         return Report.from_json(row["report"]) if row else None
+
+    def sets(self) -> dict[str, list[SetLine]]:
+        """Return the back-up sets of each system, the newest first, as the bucket was seen last."""
+        with self._database.transaction() as tx:
+            rows = tx.rows("backup_sets")
+        return {system: [SetLine.of_row(row) for row in of] for system, of in groupby(rows, key=itemgetter("system"))}
 
     def status(self, now: datetime) -> Status:
         """Return the state of the maintenance."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tdev_operators.core.errors import BusyError, GarbledAnswerError, SetupMissingError, TdevError, TransientError
 from tdev_operators.core.items import ItemOutcome, ItemRef
@@ -21,6 +21,9 @@ from tdev_operators.core.reporting.alerts import Episode, NoticeKind
 from tdev_operators.core.reporting.report import Report
 from tdev_operators.hooks.ledger import PostgresLedger
 from tdev_operators.hooks.spool import Spool, SpooledItem
+
+if TYPE_CHECKING:
+    from tdev_operators.core.backup.set_index import SetLine
 
 T = TypeVar("T")
 
@@ -87,6 +90,18 @@ class ResilientLedger:
         spooled = _record_of(waiting)
         record = self._first(lambda: self._bring_in_outcome(waiting), lambda: spooled)
         return replace(record or spooled, remark=spooled.remark)
+
+    def journal(self, ref: ItemRef, event: str, facts: Mapping[str, Any]) -> None:
+        """See `core.ledger.ItemStore.journal`. While the database is down it raises."""
+        self.primary.journal(ref, event, facts)
+
+    def index_sets(self, system: str, sets: Sequence["SetLine"]) -> None:
+        """See `core.ledger.ItemStore.index_sets`. While the database is down, the next look will do."""
+        self._first(lambda: self.primary.index_sets(system, sets), lambda: None)
+
+    def known_sets(self, system: str) -> int:
+        """See `core.ledger.ItemStore.known_sets`. While the database is down it raises: nothing is removed then."""
+        return self.primary.known_sets(system)
 
     @contextmanager
     def lease(self, name: str, holder: str, ttl_seconds: float = LEASE_SECONDS) -> Iterator[Lease]:

@@ -9,7 +9,7 @@ has no retries and fails on CRITICAL or UNKNOWN, so that a red verdict is a red 
 
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import TaskGroup
 from airflow.sdk.bases.skipmixin import SkipMixin
@@ -37,7 +37,8 @@ class Item(TaskGroup):
 
     calendar: Calendar
 
-    def __init__(self, calendar: Calendar, name: str, **kwargs: Any) -> None:
+    def __init__(self, calendar: Calendar, name: str, *, follows: "Item | None" = None, **kwargs: Any) -> None:
+        """Open the group. One that `follows` another item is done after that one's report, however it ended."""
         slot = calendar.items[name]
         for_the_work: dict[str, Any] = {
             "owner": slot.owner,
@@ -49,6 +50,12 @@ class Item(TaskGroup):
         super().__init__(group_id=name, tooltip=tooltip, default_args=for_the_work, **kwargs)  # type: ignore[arg-type]
         self.calendar = calendar
         self.name = name
+        self.follows = follows
+
+    def __enter__(self) -> Self:
+        """Open the group: what is made until it is closed is the item's work."""
+        super().__enter__()
+        return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: "TracebackType | None"
@@ -59,12 +66,15 @@ class Item(TaskGroup):
             first = [task for task in work if not task.upstream_task_ids]
             last = [task for task in work if not task.downstream_task_ids]
             frame: dict[str, Any] = {"calendar": self.calendar, "item": self.name, "max_active_tis_per_dag": None}
-            due = DueOperator(task_id="due", **frame)
+            due = DueOperator(task_id="due", trigger_rule="all_done" if self.follows else "all_success", **frame)
             report = ReportOperator(task_id="report", **frame)
             judge = JudgeOperator(task_id="judge", **frame)
             due >> first
             last >> report >> judge
             last >> judge
+            if self.follows:
+                # Behind the report, not the judge: that stays a last task of the run, which is red when it fails.
+                self.follows.children[f"{self.follows.group_id}.report"] >> due
         super().__exit__(exc_type, exc, tb)  # type: ignore[no-untyped-call]
 
     def get_leaves(self) -> "Generator[BaseOperator, None, None]":

@@ -19,3 +19,14 @@ class ReportLink(BaseOperatorLink):
         """Return the report's page; empty when the task wrote none."""
         value = XCom.get_value(key="return_value", ti_key=ti_key)
         return f"/tdev/reports/{value['report_id']}" if value else ""
+
+
+class SetLink(BaseOperatorLink):
+    """From a task that took or verified a back-up to the set."""
+
+    name = "Back-up set"
+
+    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002  Airflow's form
+        """Return the set's page; of all sets when the task named none."""
+        value = XCom.get_value(key="return_value", ti_key=ti_key)
+        return f"/tdev/backups/{value['set_id']}" if value and value.get("set_id") else "/tdev/backups"

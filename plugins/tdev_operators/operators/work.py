@@ -1,6 +1,7 @@
 """The work inside an item: recorded in the ledger, and never twice at once."""
 
-from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from tdev_operators.core.errors import BusyError
@@ -9,35 +10,70 @@ from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_port
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tdev_operators.core.items import ItemOutcome
+    from tdev_operators.core.items import ItemOutcome, ItemRef
+    from tdev_operators.core.ledger import Lease
     from tdev_operators.core.ports import SystemPorts
     from tdev_operators.core.settings import Settings
+    from tdev_operators.hooks.reporting import ReportingPorts
     from tdev_operators.operators.items import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One execution of an item's work: for which run, with which ports, and whether it is still ours (`check`).
+
+    What is put into `returned` is part of the small JSON that the task returns.
+    """
+
+    context: "Context"
+    ref: "ItemRef"
+    ports: "ReportingPorts"
+    check: Callable[[], None]
+    returned: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> "Settings":
+        """The settings in force."""
+        return self.ports.settings
 
 
 class ItemWorkOperator(MaintenanceOperator):
     """Base of the operators that do an item's work: one core call between opening and closing the item in the ledger.
 
-    Put it into an `Item`. The item is leased meanwhile, so that a run on another worker, or another Airflow, waits.
+    Put it into an `Item`, and write `work`, or `do` where the ports of the maintained system are not enough. The item
+    is leased meanwhile, so that a run on another worker, or another Airflow, waits.
     """
 
-    @abstractmethod
     def work(self, system: "SystemPorts", settings: "Settings") -> "ItemOutcome":
-        """Do the work and return what was found."""
+        """Do the work on the maintained system and return what was found."""
+        raise NotImplementedError
 
-    def execute(self, context: "Context") -> dict[str, Any]:
-        """Return small JSON: the verdict and how many results it rests on."""
+    def do(self, job: Job) -> "ItemOutcome":
+        """Do the work with everything that an execution knows. As it stands: `work` on the maintained system."""
         from tdev_operators.hooks.assembly import airflow_connections, system_ports  # noqa: PLC0415  not while parsing
 
+        return self.work(system_ports(job.settings, airflow_connections()), job.settings)
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Return small JSON: the verdict, how many results it rests on, and what the work adds."""
         ports = task_ports()
         group = cast("Item", self.task_group)
         ref = ref_of(context, tier=group.calendar.tier, item=group.name)
         with ports.ledger.lease(f"item:{ref.item}", f"{ref.dag_id} {ref.run_id}") as lease:
             ports.ledger.open_item(ref, ports.clock())
-            outcome = self.work(system_ports(ports.settings, airflow_connections()), ports.settings)
-            if lease.lost:
-                raise BusyError(
-                    f"The lease of {ref.item} was lost while it ran, so that another run may have done it too."
-                )
+            check = refusal_when_lost(lease, ref.item)
+            job = Job(context, ref, ports, check)
+            outcome = self.do(job)
+            check()
             ports.ledger.close_item(ref, outcome)
-        return {"verdict": outcome.verdict.value, "results": len(outcome.results)}
+        return {"verdict": outcome.verdict.value, "results": len(outcome.results), **job.returned}
+
+
+def refusal_when_lost(lease: "Lease", what: str) -> Callable[[], None]:
+    """Return a function that raises a BusyError once the lease is lost."""
+
+    def check() -> None:
+        if lease.lost:
+            raise BusyError(f"The lease of {what} was lost while it ran, so that another run may have done it too.")
+
+    return check

@@ -1,4 +1,4 @@
-"""The page: latest reports, one report whole, the same as JSON. It reads the ledger and writes nothing.
+"""The page: latest reports, one report whole, the same as JSON; back-up sets. It reads the ledger and writes nothing.
 
 Reports hold text that strangers chose, and the page shares its origin with Airflow's API: everything is escaped, and
 the content policy lets no script run, should an escape ever be forgotten.
@@ -58,6 +58,12 @@ def build_page(views: Callable[[], LedgerViews], guards: Sequence[Any]) -> FastA
     def ledger_failed(request: Request, error: TdevError) -> Response:
         return refused(request, HTTPException(503, f"The ledger cannot be read: {error}"))
 
+    _add_reports(app, views)
+    _add_backups(app, views)
+    return app
+
+
+def _add_reports(app: FastAPI, views: Callable[[], LedgerViews]) -> None:
     @app.get("/")
     def latest(request: Request, tier: str = "", item: str = "") -> Response:
         overview = views().overview(tier=tier, item=item, limit=_MOST_REPORTS)
@@ -77,7 +83,18 @@ def build_page(views: Callable[[], LedgerViews], guards: Sequence[Any]) -> FastA
             _no_such_report()
         return _html(request, "report_page.html.j2", report=report)
 
-    return app
+
+def _add_backups(app: FastAPI, views: Callable[[], LedgerViews]) -> None:
+    @app.get("/backups")
+    def backup_sets(request: Request) -> Response:
+        return _html(request, "backups.html.j2", systems=views().sets(), now=utc_now())
+
+    @app.get("/backups/{set_id}")
+    def backup_set(request: Request, set_id: str) -> Response:
+        found = next((one for sets in views().sets().values() for one in sets if one.set_id == set_id), None)
+        if found is None:
+            raise HTTPException(404, "There is no such back-up set, or retention has removed it.")
+        return _html(request, "backup_set.html.j2", line=found, now=utc_now())
 
 
 def _known_form(identity: str) -> str:

@@ -77,10 +77,16 @@ def test_names_that_mean_no_check_are_refused(change):
 
 
 def test_a_silence_that_means_no_check_is_refused(change):
-    silences = tuple(
-        Silence.model_construct(check=name, owner="o", reason="r", until=None) for name in ("api.*", "api.latenzy")
-    )
+    named = ("api.*", "api.latenzy", "backup.*", "backup.size", "backup.provable_t_developer", "backup.sise")
+    silences = tuple(Silence.model_construct(check=name, owner="o", reason="r", until=None) for name in named)
     with pytest.raises(SettingsError) as refusal:
         refuse_unknown_names(change({"silences": silences}), [check.name for check in CHECKS])
-    assert str(refusal.value).count("\n") == 0
-    assert "api.latenzy" in str(refusal.value)
+    assert re.findall(r"'(.+?)'", str(refusal.value)) == ["api.latenzy", "backup.sise"]
+
+
+def test_a_backup_cannot_be_told_not_to_look_whether_it_can_be_restored(change):
+    named = ("backup.protection", "backup.proven", "backup.*")
+    entries = tuple(OutOfScopeSettings(check=name, reason="r", owner="o") for name in named)
+    with pytest.raises(SettingsError) as refusal:
+        refuse_unknown_names(change({"out_of_scope": entries}), [check.name for check in CHECKS])
+    assert re.findall(r"'(.+?)'", str(refusal.value)) == ["backup.proven", "backup.*"]

@@ -12,6 +12,7 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from tdev_operators.core.backup import check_names as backup
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.verdicts import CheckResult
 
@@ -66,12 +67,15 @@ def refuse_unknown_names(settings: "Settings", known: Iterable[str]) -> None:
         SettingsError: one sentence an entry.
     """
     names = tuple(known)
-    entries = [("out_of_scope", entry.check) for entry in settings.out_of_scope]
-    entries += [("silences", entry.check) for entry in settings.silences]
+    switched_off = [entry.check for entry in settings.out_of_scope]
     wrong = [
         f"{table}: no check is named {pattern!r}; write a check's name (database.dead_tuples) or an area (database.*)."
-        for table, pattern in entries
-        if not any(covers(pattern, name) for name in names)
+        for table, patterns, others in (
+            ("out_of_scope", switched_off, backup.OPTIONAL.__contains__),
+            ("silences", [entry.check for entry in settings.silences], backup.is_named),
+        )
+        for pattern in patterns
+        if not (any(covers(pattern, name) for name in names) or others(pattern))
     ]
     if wrong:
         raise SettingsError("\n".join(wrong))

@@ -1,0 +1,50 @@
+"""## The weekly tier of the maintenance calendar
+
+One run a slot: the slot's day decides the items; the others are skipped. A run is **red** when an item's verdict is
+CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item's `report` task and follow the link
+*Maintenance report*: it says what, how bad, since when and what to do.
+
+| red task | what it means | what to do |
+|---|---|---|
+| `due` | the product is not set up, or the form chose nothing | run `tdev init`; choose an item |
+| `full_backup.take` | the full set was not completed or not verified; earlier sets are intact | see its log; clear it |
+| `full_backup.report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
+| `full_backup.judge` | the set is damaged or not equal to its source | read the report before you trust any back-up |
+
+Started by hand, the form asks which items to do. Scheduled runs do what their slot says.
+"""
+
+from airflow.sdk import DAG
+
+from tdev_operators.core.calendar_slots import Calendar, Slot
+from tdev_operators.operators.backup import FullBackupOperator
+from tdev_operators.operators.items import CloseRunOperator, Item
+from tdev_operators.operators.schedule import MAY_START, CalendarTimetable, item_deadlines, item_form
+
+CALENDAR = Calendar(
+    tier="weekly",
+    period_days=7,
+    items={
+        "full_backup": Slot("0 3 * * 1", minutes=120, priority="high", owner="DevOps"),
+    },
+)
+
+with DAG(
+    dag_id="tdev_weekly",
+    description="Every week: full back-up with its proof",
+    schedule=CalendarTimetable(CALENDAR),
+    deadline=item_deadlines(CALENDAR),
+    params=item_form(CALENDAR),
+    access_control=MAY_START,
+    catchup=False,
+    allowed_run_types=["scheduled", "manual"],
+    max_active_runs=16,  # a hung item of one slot must not hold up the next slot
+    doc_md=__doc__,
+    tags=["maintenance", "weekly"],
+):
+    with Item(CALENDAR, "full_backup") as full_backup:
+        FullBackupOperator(task_id="take", pool="tdev_backups")
+
+    close_run = CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
+
+    full_backup >> close_run

@@ -1,0 +1,2 @@
+-- One row: the role in whose name we ask.
+SELECT current_user AS name
