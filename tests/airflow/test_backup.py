@@ -22,8 +22,10 @@ def run(house, *items, dag=DAG, conf=None):
 
 
 def events(house, name):
-    """Return the sets that the events of an asset told of."""
-    listed = house.airflow.api("GET", "/assets/events", params={"limit": 100}).json()["asset_events"]
+    """Return the sets that the events of an asset told of, the newest first."""
+    listed = house.airflow.api("GET", "/assets/events", params={"limit": 100, "order_by": "-timestamp"}).json()[
+        "asset_events"
+    ]
     return [event["extra"]["set_id"] for event in listed if event["name"] == name]
 
 
@@ -46,16 +48,18 @@ def well(house):
 
 @pytest.mark.timeout(900)
 def test_the_evening_ends_proven_and_a_damaged_set_is_never_called_so(well):
+    complete, proven = events(well, "tdev/backup/complete"), events(well, "tdev/backup/proven")
     state, run_id, reports = run(well, "backup")
     report = reports["backup"]
     assert (state, red_checks(report)) == ("success", []), report["headline"]
     assert [entry["check"] for entry in report["out_of_scope"]] == ["backup.protection"]
     set_id = well.airflow.xcom(DAG, run_id, "backup.take")["set_id"]
-    assert events(well, "tdev/backup/complete") == [set_id]
-    assert events(well, "tdev/backup/proven") == []
+    assert events(well, "tdev/backup/complete") == [set_id, *complete]
+    assert events(well, "tdev/backup/proven") == proven
     links = well.airflow.api("GET", f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/backup.take/links").json()
     assert links["extra_links"] == {"Back-up set": f"/tdev/backups/{set_id}"}
-    assert "Set 000001" in well.airflow.task_log(run_id, "backup.take"), "its progress is told"
+    sequence = set_id.partition("-")[0]
+    assert f"Set {sequence}" in well.airflow.task_log(run_id, "backup.take"), "its progress is told"
     assert f"{ROOT}{set_id}/proven.json" not in keys(well, ROOT)
 
     state, run_id, reports = run(well, "backup_verification")
@@ -63,7 +67,7 @@ def test_the_evening_ends_proven_and_a_damaged_set_is_never_called_so(well):
     assert state == "success", reports["backup_verification"]["headline"]
     assert {found[f"backup.{name}"] for name in ("tonight", "readable", "proven", "verifier")} == {"OK"}
     assert well.airflow.states(DAG, run_id)["backup_proven"] == "success"
-    assert events(well, "tdev/backup/proven") == [set_id]
+    assert events(well, "tdev/backup/proven") == [set_id, *proven]
     headers = {"Authorization": f"Bearer {well.airflow.token()}"}
     page = httpx.get(f"{well.airflow.url}/tdev/backups/{set_id}", headers=headers, timeout=30).text
     assert "found equal to its source" in page
@@ -76,7 +80,7 @@ def test_the_evening_ends_proven_and_a_damaged_set_is_never_called_so(well):
     assert state == "failed"
     assert "backup.readable" in red_checks(reports["backup_verification"])
     assert well.airflow.states(DAG, run_id)["backup_proven"] == "upstream_failed"
-    assert events(well, "tdev/backup/proven") == [set_id], "nothing new is announced"
+    assert events(well, "tdev/backup/proven") == [set_id, *proven], "nothing new is announced"
     assert f"{ROOT}{set_id}/proven.json" not in keys(well, ROOT), "what is damaged is proven no more"
     client.put_object(Bucket=BUCKET, Key=victim, Body=true)
 
@@ -84,9 +88,9 @@ def test_the_evening_ends_proven_and_a_damaged_set_is_never_called_so(well):
     second = well.airflow.xcom(DAG, run_id, "backup.take")["set_id"]
     assert state == "success"
     manifest = json.loads(client.get_object(Bucket=BUCKET, Key=f"{ROOT}{second}/manifest.json")["Body"].read())
-    assert (manifest["full"], manifest["sequence"]) == (True, 2)
+    assert (manifest["full"], manifest["sequence"]) == (True, int(sequence) + 1)
     assert not any(snapshot["referenced_sets"] for snapshot in manifest["buckets"])
-    assert sorted(events(well, "tdev/backup/proven")) == [set_id, second]
+    assert events(well, "tdev/backup/proven") == [second, set_id, *proven]
 
 
 @pytest.mark.timeout(600)

@@ -26,7 +26,7 @@ def _generation(sandbox) -> int:
         return database.execute("SELECT max(generation) FROM evolution_history").fetchone()[0]
 
 
-def _until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from botocore.exceptions import ClientError
 
-from tdev_operators.core.backup.ports import OpenUpload, Protection
+from tdev_operators.core.backup.ports import LockRule, OpenUpload, Protection
 from tdev_operators.core.errors import (
     BusyError,
     GarbledAnswerError,
@@ -23,6 +23,7 @@ from tdev_operators.hooks.aws import code_of, endpoint_of, status_of
 from tdev_operators.hooks.backup_uploads import MIB, S3Upload, abort_upload, copy_in_parts, put_checked
 from tdev_operators.hooks.bucket_protection import protection_of
 from tdev_operators.hooks.connections import ConnectionFacts
+from tdev_operators.hooks.object_locks import extend_locks, lock_rule
 from tdev_operators.hooks.object_store import S3Store
 from tdev_operators.hooks.resumed_reads import read_resumed
 from tdev_operators.hooks.s3_deletions import delete_checked
@@ -207,6 +208,14 @@ class S3BackupStore:
     def protection(self, bucket: str, prefix: str) -> Protection:
         """See `BackupStore.protection`."""
         return protection_of(self._requests, bucket, prefix)
+
+    def lock_rule(self, bucket: str) -> LockRule | None:
+        """See `BackupStore.lock_rule`."""
+        return lock_rule(self._requests, bucket)
+
+    def extend_locks(self, bucket: str, keys: Iterable[str], mode: str, until: datetime) -> int:
+        """See `BackupStore.extend_locks`."""
+        return extend_locks(self._requests, self._workers, bucket, keys, mode, until)
 
     def server_time(self) -> datetime:
         """See `BackupStore.server_time`."""

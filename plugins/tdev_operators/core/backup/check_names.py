@@ -22,6 +22,7 @@ ABOUT = {
     "backup.readable": "whether every byte that the set wrote can be read back",
     "backup.proven": "whether what was restored is equal to the source at the snapshot",
     "backup.verifier": "whether the verifier noticed the mutant that it was fed",
+    "backup.locks": "whether what the set refers to stays under Object Lock",
     "backup.retention": "what the keep rules let go",
     "backup.recovery_point": "how much would be lost if the database went now",
 }

@@ -51,6 +51,14 @@ class Protection:
     conditional_writes: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LockRule:
+    """How a bucket with Object Lock locks what is written: `mode` is GOVERNANCE or COMPLIANCE."""
+
+    mode: str
+    days: int
+
+
 class BackupStore(Protocol):
     """An S3-compatible store as back-ups use it. Thread-safe. Believes no status: every write is verified by effect."""
 
@@ -102,6 +110,12 @@ class BackupStore(Protocol):
 
     def protection(self, bucket: str, prefix: str) -> Protection:
         """Look at what guards the bucket. Conditional writes are probed by effect, once, below the prefix."""
+
+    def lock_rule(self, bucket: str) -> LockRule | None:
+        """Return the default retention of a bucket with Object Lock; None where there is none."""
+
+    def extend_locks(self, bucket: str, keys: Iterable[str], mode: str, until: datetime) -> int:
+        """Lock objects until then, concurrently; return how many were not locked as long before."""
 
     def server_time(self) -> datetime:
         """Return the store's own clock (its Date header), UTC."""

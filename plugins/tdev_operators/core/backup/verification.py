@@ -3,7 +3,7 @@
 Only here does a set become READABLE and PROVEN. Yesterday's green never stands in for tonight's set.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 from tdev_operators.core.backup.buckets.read import restore_sample
 from tdev_operators.core.backup.figures import recovery_point_age
+from tdev_operators.core.backup.locks import extend_locks
 from tdev_operators.core.backup.manifest import Attestation, Manifest, State
 from tdev_operators.core.backup.ports import BackupStore
 from tdev_operators.core.backup.proof.prove import BucketsProof, prove_set
@@ -74,7 +75,8 @@ def verify_newest(
         if readable:
             proven, found = _proven(ports, settings, repository, newest, check, progress)
             results += found
-    if proven:
+    if proven and newest is not None:
+        results += _locked(ports, repository, newest, sets)
         results.append(_retained(ports, settings, repository, check, progress, journal, known_before))
     results.append(recovery_point_age(repository.newest(State.PROVEN), now, settings.backup))
     return Verified(newest.set_id if newest else "", proven, tuple(results))
@@ -165,6 +167,21 @@ def _proven(
     elif report.differences:
         repository.withdraw(newest.set_id)
     return report.verdict is Verdict.OK, [proof_result(newest, report), *mutant_result(report)]
+
+
+def _locked(
+    ports: BackupPorts, repository: Repository, newest: SetOnDisk, sets: Sequence[SetOnDisk]
+) -> list[CheckResult]:
+    earlier = next((one for one in sets if one.reached(State.PROVEN) and one.set_id != newest.set_id), None)
+    result = extend_locks(
+        ports.store,
+        repository.bucket,
+        newest,
+        earlier.recovery_point if earlier else None,
+        newest.recovery_point,
+        index_references(repository, ports.cipher),
+    )
+    return [result] if result else []
 
 
 def _retained(
