@@ -44,8 +44,8 @@ os.environ.update(
 @pytest.hookimpl(trylast=True)  # behind what shuffles
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the groups first, the slowest at the head: a worker that begins one last would keep the other waiting."""
-    order = {"airflow": 0, "whole-sets": 1, "faults": 2}
-    groups = [next((order.get(mark.args[0], 3) for mark in item.iter_markers("xdist_group")), 4) for item in items]
+    order = {"airflow": 0, "airflow-calendar": 1, "whole-sets": 2, "faults": 3}
+    groups = [next((order.get(mark.args[0], 4) for mark in item.iter_markers("xdist_group")), 5) for item in items]
     items[:] = [item for _, item in sorted(zip(groups, items, strict=True), key=lambda each: each[0])]
 
 

@@ -1,4 +1,7 @@
-"""One real Airflow for all tests of this folder, on a small sandbox. They run in one worker, one after the other."""
+"""A real Airflow on a small sandbox for the tests of this folder, which run one after the other in one worker.
+
+Those of the calendar have one of their own: they mostly wait for slots to pass.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +18,11 @@ _HERE = Path(__file__).resolve().parent
 
 @pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep this folder's tests together: they share one Airflow."""
+    """Keep together what shares an Airflow."""
     for item in items:
         if _HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("airflow"))
+            waits = item.path.stem == "test_calendar"
+            item.add_marker(pytest.mark.xdist_group("airflow-calendar" if waits else "airflow"))
 
 
 @dataclass(frozen=True)
