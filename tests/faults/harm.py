@@ -38,6 +38,7 @@ def harmless(world: World, ended: Run, *, holder: str, full: bool = False, scrat
     assert newest.set_id == last.result["verified"] != world.baseline
     _earlier_set_intact(world)
     _nothing_left(world, last)
+    world.forget_workers()
     return _outcome(ended)
 
 

@@ -27,6 +27,11 @@ _CHANGES = {
 _BEGINS = tuple(Moment(f"connection {nth} of the back-up", "postgres", named("tdev-backup"), nth=nth) for nth in (2, 6))
 
 
+def _broke_off_or_went_on_whole(run):
+    """At the very beginning, it is the look at the ledger that breaks off, and that is done again."""
+    assert run.status == TRY_AGAIN or (run.status == 0 and "backup.ledger" not in run.result["verdicts"]), run.log
+
+
 @at("PostgreSQL restarted", *_PASSING)
 def test_postgresql_is_restarted(world, fault, moment, holder, record):
     threads = []
@@ -39,7 +44,7 @@ def test_postgresql_is_restarted(world, fault, moment, holder, record):
     with world.armed(moment, Call(restart)):
         run = world.start("take", holder=holder).wait()
     threads[0].join()
-    assert run.status == TRY_AGAIN, run.log
+    _broke_off_or_went_on_whole(run)
     record(fault, moment.name, harmless(world, run, holder=holder))
 
 
@@ -47,7 +52,7 @@ def test_postgresql_is_restarted(world, fault, moment, holder, record):
 def test_a_connection_is_cut(world, fault, moment, holder, record):
     with world.armed(moment, Cut()):
         run = world.start("take", holder=holder).wait()
-    assert run.status == TRY_AGAIN, run.log
+    _broke_off_or_went_on_whole(run)
     record(fault, moment.name, harmless(world, run, holder=holder))
 
 
@@ -55,7 +60,7 @@ def test_a_connection_is_cut(world, fault, moment, holder, record):
 def test_every_connection_is_cut(world, fault, moment, holder, record):
     with world.armed(moment, Cut(everything=True)):
         run = world.start("take", holder=holder).wait()
-    assert run.status == TRY_AGAIN, run.log
+    _broke_off_or_went_on_whole(run)
     record(fault, moment.name, harmless(world, run, holder=holder))
 
 

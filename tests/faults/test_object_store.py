@@ -26,11 +26,12 @@ from tests.faults.moments import (
     UPLOAD,
     at,
 )
+from tests.faults.world import RUN_SECONDS
 
 
-def _happens(world, fault, moment, holder, record, action):
+def _happens(world, fault, moment, holder, record, action, *, seconds=RUN_SECONDS, **options):
     with world.armed(moment, action, moment.times):
-        run = world.start(*moment.steps, holder=holder).wait()
+        run = world.start(*moment.steps, holder=holder, **options).wait(seconds)
     if moment.times == 1:
         assert run.status == 0, f"one {fault} was not survived:\n{run.log}"
     record(fault, moment.name, harmless(world, run, holder=holder))
@@ -53,13 +54,16 @@ def test_a_reset_in_the_middle_of_a_part(world, fault, moment, holder, record):
 
 @at("hang", PART, LIST, READ, *(each.lasting() for each in (PART, DUMPED, READ, MANIFEST)))
 def test_a_hang(world, fault, moment, holder, record):
-    _happens(world, fault, moment, holder, record, Hang())
+    # As in production, one hang is shorter than the patience with a store.
+    options = {"patience_seconds": 6.0} if moment.times == 1 else {}
+    _happens(world, fault, moment, holder, record, Hang(), **options)
 
 
 @at("slow drip", PART.lasting(), LIST.lasting(), READ.lasting(), PACK.lasting(), PROVING.lasting())
 def test_a_slow_drip(world, fault, moment, holder, record):
     direction = "request" if moment.name.startswith((PART.name, PACK.name)) else "response"
-    _happens(world, fault, moment, holder, record, Drip(400, direction))
+    # A drip is told from a slow store after half a minute, and tried six times.
+    _happens(world, fault, moment, holder, record, Drip(400, direction), seconds=270)
 
 
 @at("200 with an error body", DUMPED, COPY, DUMPED.lasting(), COPY.lasting(), MANIFEST.lasting())

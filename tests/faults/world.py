@@ -228,6 +228,10 @@ class World:
             if session in self._workers or _works_in(pid, self.tmpdir)
         ]
 
+    def forget_workers(self) -> None:
+        """Look no more for what earlier workers left: their numbers are given to other processes some day."""
+        self._workers.clear()
+
     def _said(self) -> str:
         assert self._forker.stdout
         return self._forker.stdout.readline().strip()

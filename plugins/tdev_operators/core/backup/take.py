@@ -28,13 +28,14 @@ from tdev_operators.core.backup.protection import check_protection
 from tdev_operators.core.backup.readiness import provability, refuse_what_cannot_be_dumped
 from tdev_operators.core.backup.repository import Repository
 from tdev_operators.core.backup.set_records import SetOnDisk, StagedSet
-from tdev_operators.core.errors import AccessDeniedError, InputError, TdevError
+from tdev_operators.core.errors import AccessDeniedError, InputError, TdevError, TransientError
 from tdev_operators.core.ports import Clock, utc_now
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
 from tdev_operators.core.verdicts import CheckResult, Verdict
 
 _LEDGER_HINT = "Mend the connection tdev_ledger, then take a set again: the audit trail is in none of tonight's."
+_LEDGER_PAUSE_SECONDS = 3.0  # a PostgreSQL that was restarted is back by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,10 @@ class _Taking:
     def _can_be_dumped(self, source: SourceDatabase, role: str) -> bool:
         """Refuse a maintained database that cannot be dumped. Without the ledger, the rest is taken all the same."""
         try:
-            refuse_what_cannot_be_dumped(source, self.settings.backup.client_tools)
+            if role == "ledger":
+                self._look_again(lambda: refuse_what_cannot_be_dumped(source, self.settings.backup.client_tools))
+            else:
+                refuse_what_cannot_be_dumped(source, self.settings.backup.client_tools)
         except TdevError as error:
             if role != "ledger":
                 raise
@@ -205,6 +209,15 @@ class _Taking:
             self.results.append(CheckResult("backup.ledger", Verdict.UNKNOWN, summary, hint=_LEDGER_HINT))
             return False
         return True
+
+    def _look_again(self, look: Callable[[], None]) -> None:
+        """Look once more, a moment later: a connection that breaks must not cost tonight's audit trail."""
+        try:
+            look()
+        except TransientError:
+            time.sleep(_LEDGER_PAUSE_SECONDS)
+            self.check()
+            look()
 
     def _source_keys(self, held: HeldSnapshot) -> list[str]:
         rows = held.session.rows(load_sql("backup/agent_sources"))
