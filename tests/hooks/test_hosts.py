@@ -4,10 +4,12 @@ import getpass
 import json
 import os
 import socket
+import struct
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from tdev_operators.hooks.hosts.ssm import STDOUT_LIMIT_CHARACTERS, SsmHost
 from tests.debian import needs_debian
 
 Said = Callable[[BaseException], str]
+pytestmark = pytest.mark.xdist_group("sshd")  # /run/sshd is one for the whole machine: who leaves first would take it
 SSHD = "/usr/sbin/sshd"
 
 
@@ -324,6 +327,40 @@ def test_output_that_arrives_with_the_exit_status_is_not_lost() -> None:
 def test_a_host_that_is_down_is_unreachable(sshd: Sshd, free_port: int) -> None:
     with pytest.raises(TargetUnreachableError, match=r"^The host t-developer-1 \(127\.0\.0\.1\) cannot be reached"):
         SshHost("t-developer-1", replace(sshd.facts(), port=free_port)).run(["true"])
+
+
+def _relay(line: socket.socket, port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as behind:
+
+        def pump(source: socket.socket, sink: socket.socket) -> None:
+            with suppress(OSError):
+                while data := source.recv(65_536):
+                    sink.sendall(data)
+
+        back = threading.Thread(target=pump, args=(behind, line), daemon=True)
+        back.start()
+        pump(line, behind)
+
+
+@pytest.mark.parametrize(("dropped", "outcome"), [(2, "reached"), (3, "unreachable")])
+def test_a_caller_that_a_busy_sshd_drops_knocks_again(sshd: Sshd, listen: Any, dropped: int, outcome: str) -> None:
+    def drop_first(line: socket.socket) -> None:
+        if busy.accepted > dropped:
+            _relay(line, sshd.port)
+        else:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+            line.close()
+
+    busy = listen(drop_first)
+    facts = sshd.facts(host_key=sshd.host_key)
+    host = SshHost("t-developer-1", replace(facts, port=busy.port))
+    if outcome == "reached":
+        assert host.run(["echo", "in"]).stdout == "in\n"
+    else:
+        with pytest.raises(TargetUnreachableError, match=r"cannot be reached"):
+            host.run(["true"])
+    assert busy.accepted == 3
+    host.close()
 
 
 def test_a_silent_host_costs_its_time_limit_once(sshd: Sshd, silent: Any) -> None:

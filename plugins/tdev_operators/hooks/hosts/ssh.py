@@ -35,6 +35,8 @@ _KILL_AFTER_SECONDS = 2
 _SILENCE_SECONDS = 3.0  # beyond the limit, so that the host can tell of the killing
 _KILLED = (124, 137, -1)  # timeout's own word; SIGKILL, as a shell or as sshd tells it
 _LEFTOVER_GRACE_SECONDS = 1.0
+_PAUSES_SECONDS = (0.2, 0.8)  # sshd drops callers at random while many knock at once (MaxStartups)
+_NO_BANNER = "reading SSH protocol banner"
 _KEYS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 # What paramiko would log, tracebacks included, we raise.
@@ -141,7 +143,7 @@ class SshHost:
         self._load_host_keys(client)
         key = _private_key(facts)
 
-        def work() -> paramiko.SSHClient:
+        def once() -> paramiko.SSHClient:
             try:
                 client.connect(
                     facts.host,
@@ -159,6 +161,16 @@ class SshHost:
                 client.close()
                 raise
             return client
+
+        def work() -> paramiko.SSHClient:
+            for pause in _PAUSES_SECONDS:
+                try:
+                    return once()
+                except (paramiko.SSHException, ConnectionResetError) as error:
+                    if not isinstance(error, ConnectionResetError) and _NO_BANNER not in str(error):
+                        raise
+                time.sleep(pause)
+            return once()
 
         try:
             return within(self._connect_seconds, work, discard=paramiko.SSHClient.close)
