@@ -1,5 +1,6 @@
 """Breaking a running sandbox on purpose, one aspect at a time, and mending it to the state before."""
 
+import heapq
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -184,8 +185,9 @@ class Breakages:
         sandbox, log = self._sandbox, ApplicationLog(self._sandbox.logs / "api.log")
         random, ending, pause = Random(), threading.Event(), timedelta(hours=1) / _FAILED_LOGINS
         now = sandbox.clock()
+        # The log's own order stays: lines of one moment stand as they were written, also after mending.
         written = {_attempt(random, now - pause * number) for number in range(1, _FAILED_LOGINS + 1)}
-        log.rewrite(lambda lines: sorted([*lines, *written]))
+        log.rewrite(lambda lines: list(heapq.merge(lines, sorted(written))))
 
         def go_on() -> None:
             while not ending.wait(pause.total_seconds()):

@@ -3,9 +3,11 @@
 Everything is a child of one supervisor a process, which also removes Airflow's temporary home at the end.
 """
 
+import contextlib
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,20 @@ if TYPE_CHECKING:
 
     from sandbox.system import Sandbox
 
+_ROOM_BYTES = 6 * 1024**3
+
+
+def _stay_in_memory() -> None:
+    """Let the tests' servers write to memory where there is room: on disk they spend a fifth of their time waiting."""
+    memory = "/dev/shm"
+    with contextlib.suppress(OSError):
+        disk = os.statvfs(memory)
+        roomy = disk.f_bavail * disk.f_frsize >= _ROOM_BYTES and not disk.f_flag & os.ST_NOEXEC
+        if roomy and os.access(memory, os.W_OK | os.X_OK) and "TMPDIR" not in os.environ:
+            os.environ["TMPDIR"] = tempfile.tempdir = memory
+
+
+_stay_in_memory()
 _SUPERVISOR = Supervisor()
 
 # Before anything imports Airflow: it reads these once. What the developer's shell says must not decide a test.

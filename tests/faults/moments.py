@@ -1,6 +1,5 @@
 """Moments of a back-up at which a fault happens, by what passes a proxy just then."""
 
-import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +9,7 @@ import pytest
 
 from sandbox.fault_proxy import asking, named
 from tests.faults.source import AGENTS, BACKUPS, CHECKPOINTS
-
-# `make test` has one moment of each fault, drawn by this; `make faults` has them all.
-SEED = os.environ.get("FAULTS_SEED", "3")
+from tests.seeded import SEED
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def test_damaged_zstd_is_never_taken_for_whole(damage):
 def test_age_comes_back_and_hides_the_content(identity):
     cipher = cipher_of([str(identity.to_public())], f"# made for a test\n{identity}\n")
     sealed = list(cipher.seal(CHUNKS))
-    assert b"two" not in b"".join(sealed)
+    assert b"two" * 4 not in b"".join(sealed)
     assert b"".join(cipher.open(sealed)) == b"".join(CHUNKS)
     assert cipher.suffix == ".age"
     assert isinstance(cipher_of([]), Plain)

@@ -14,6 +14,7 @@ from tdev_operators.core.settings import load_settings
 from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.assembly import system_ports
 from tdev_operators.hooks.connections import EnvironmentConnections
+from tests.seeded import drawn
 
 RED = {
     "stall_evolution": "evolution.generation_age",
@@ -128,11 +129,15 @@ def slow_port():
     yield from served(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", wait=10)
 
 
-@pytest.mark.parametrize("how", ["silent_port", "closed_port", "garbage_port", "slow_port"])
+DEAD = ("silent_port", "closed_port", "garbage_port", "slow_port")
+TARGETS = (("tdev_postgres", "database"), ("tdev_api", "api"), ("tdev_aws", "objects"))
+
+
 @pytest.mark.parametrize(
-    ("connection", "need"), [("tdev_postgres", "database"), ("tdev_api", "api"), ("tdev_aws", "objects")]
+    ("connection", "need", "how"),
+    [case for target in TARGETS for case in drawn(target[0], [(*target, how) for how in DEAD])],
 )
-def test_a_dead_target_is_confirmed_within_the_limit_and_is_one_cause(sandbox, request, how, connection, need):
+def test_a_dead_target_is_confirmed_within_the_limit_and_is_one_cause(sandbox, request, connection, need, how):
     settings = load_settings(sandbox.settings_file)
     environment = moved(sandbox, connection, request.getfixturevalue(how))
     started = time.monotonic()

@@ -166,8 +166,10 @@ class SshHost:
             for pause in _PAUSES_SECONDS:
                 try:
                     return once()
-                except (paramiko.SSHException, ConnectionResetError) as error:
-                    if not isinstance(error, ConnectionResetError) and _NO_BANNER not in str(error):
+                except (ConnectionResetError, EOFError):
+                    pass
+                except paramiko.SSHException as error:
+                    if _NO_BANNER not in str(error):
                         raise
                 time.sleep(pause)
             return once()

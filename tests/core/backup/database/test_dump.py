@@ -328,7 +328,8 @@ def test_a_store_that_hangs_ends_it_in_bounded_time_with_bounded_disk(
             dump(expected=[("public", "many")], at=slow, changed={"spool_mb": 16})
         assert time.monotonic() - started < 60
         hang.require_fired()
-    assert 8 * MIB < max(peak for peak, _ in peaks) <= 32 * MIB
+    # Two workers with 16 MiB each, and what they write between two looks.
+    assert 8 * MIB < max(peak for peak, _ in peaks) <= 40 * MIB
     assert len({backlog for _, backlog in peaks[-10:]}) == 1  # it stood still
     assert not list(store.list(bucket))
 

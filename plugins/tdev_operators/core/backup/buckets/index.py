@@ -19,12 +19,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import zstandard
-
 from tdev_operators.core.backup.cipher import Cipher
 from tdev_operators.core.backup.manifest import StoredFile
 from tdev_operators.core.backup.ports import BackupStore
-from tdev_operators.core.backup.streams import Digest, compressed, decompressed
+from tdev_operators.core.backup.streams import Digest, compressed, compressor, decompressed
 from tdev_operators.core.errors import GarbledAnswerError
 from tdev_operators.core.ports import ObjectInfo
 
@@ -211,7 +209,7 @@ class IndexWriter:
         self.totals = Totals()
         self._digest = Digest()
         self._write = write
-        self._frame = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        self._frame = compressor(level).compressobj()
         self._waiting = bytearray()
 
     def add(self, entry: Entry) -> None:

@@ -24,7 +24,7 @@ from tdev_operators.core.backup.database.uploads import DumpUploads
 from tdev_operators.core.backup.manifest import StoredFile
 from tdev_operators.core.backup.ports import BackupStore, SourceDatabase
 from tdev_operators.core.backup.settings import BackupSettings
-from tdev_operators.core.backup.streams import SUFFIX, compressed
+from tdev_operators.core.backup.streams import SUFFIX, compressed, compressor
 from tdev_operators.core.commands import Running, running
 from tdev_operators.core.errors import GarbledAnswerError, TargetTimeoutError, TransientError
 
@@ -252,7 +252,7 @@ class _Work:
                 paused = False
 
     def _read(self) -> None:
-        whole = zstandard.ZstdCompressor(level=self._level, write_checksum=True)
+        whole = compressor(self._level)
         while (file := self.directory.waiting.get()) is not None and not self._cancelled.is_set():
             self._uploads.add(f"{file.name}{SUFFIX}", self._frame(file, whole))
 

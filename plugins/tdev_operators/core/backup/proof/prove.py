@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -51,10 +50,7 @@ class RestoreBuckets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseProof:
-    """One database's proof. `unprovable` says why it could not be tried. Phases are seconds.
-
-    `record` is the digests; `analyze` ran beside it.
-    """
+    """One database's proof. `unprovable` says why it could not be tried. Phases are seconds, `record` the digests."""
 
     name: str
     differences: tuple[str, ...] = ()
@@ -190,9 +186,7 @@ class _Proof:
         except ValueError:
             return DatabaseProof(dump.name, unprovable=f"the proof {dump.proof.key} is not of a format that we know")
         options = RestoreOptions(
-            jobs=self._settings.parallel_jobs,
-            analyze=False,  # that goes beside the digests
-            without_public=_PUBLIC not in expected.definitions,
+            jobs=self._settings.parallel_jobs, analyze=False, without_public=_PUBLIC not in expected.definitions
         )
         try:
             with server.database(Needs.of_dump(dump)) as target:
@@ -206,7 +200,9 @@ class _Proof:
                     progress=self._progress,
                     check=self._check,
                 )
-                found, phases = self._look_at(target)
+                begun = time.monotonic()
+                found = self._record(target)
+                phases = {**restored.phases, "record": time.monotonic() - begun}
                 differences = compare(expected, found)
                 if dump.role == "maintained" and healthy and not differences:
                     self._mutant = self._try_mutant(dump, target, expected)
@@ -214,9 +210,7 @@ class _Proof:
             return DatabaseProof(dump.name, (str(error),))
         except InputError as error:
             return DatabaseProof(dump.name, unprovable=str(error))
-        return DatabaseProof(
-            dump.name, differences, "", {**restored.phases, **phases}, restored.raw_bytes, restored.stored_bytes
-        )
+        return DatabaseProof(dump.name, differences, "", phases, restored.raw_bytes, restored.stored_bytes)
 
     def _buckets(self, store: BackupStore) -> BucketsProof:
         if not self._manifest.buckets:
@@ -267,28 +261,12 @@ class _Proof:
             return MutantOutcome(mutant.name, file.key, str(error))
         return MutantOutcome(mutant.name, file.key, "")
 
-    def _look_at(self, target: SourceDatabase) -> tuple[ProofRecord, dict[str, float]]:
-        """Record what was restored, and analyse it meanwhile: the digests alone seldom end on all cores at once."""
-        begun = time.monotonic()
-        with ThreadPoolExecutor(1, thread_name_prefix="tdev-analyze") as pool:
-            analysed = pool.submit(_analyze, target)
-            found = self._record(target)
-            recorded = time.monotonic() - begun
-            return found, {"record": recorded, "analyze": analysed.result()}
-
     def _record(self, target: SourceDatabase) -> ProofRecord:
         jobs = self._settings.parallel_jobs
         return record(target, jobs=jobs, progress=self._progress, still_ours=self._check)
 
     def _tool(self, name: str, major: int) -> Path:
         return tool(name, major, self._settings.client_tools)
-
-
-def _analyze(target: SourceDatabase) -> float:
-    begun = time.monotonic()
-    with target.session() as session:
-        session.rows("ANALYZE")
-    return time.monotonic() - begun
 
 
 def _major(dump: DatabaseDump) -> int:

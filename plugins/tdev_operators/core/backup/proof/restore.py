@@ -47,7 +47,7 @@ class RestoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore took. `phases` are seconds: fetch, pre_data, data, post_data, analyze.
+    """What a restore took. `phases` are seconds: fetch, pre_data, data, post_data, and analyze where it was asked for.
 
     `data` runs from the first row read to the last one; indexes that are built meanwhile count there. Where all tables
     are so small that they were fetched beforehand, everything is `pre_data`.
@@ -124,7 +124,7 @@ def restore_database(
         sources = {folder / files.name_of(file): partial(files.plain, file) for file in streamed}
         feeder = Feeder(sources, options.jobs + 1)
         restored = _run(feeder, folder, dump, target, pg_restore, options, _Pace(dump, small_bytes, progress), check)
-    phases = {"fetch": fetched - begun, **restored, "analyze": 0.0}
+    phases = {"fetch": fetched - begun, **restored}
     if options.analyze:
         started = time.monotonic()
         with target.session() as session:
