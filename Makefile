@@ -16,7 +16,7 @@ up: .venv/ready ## the whole product on an embedded T-Developer: runs the daily 
 	@$(BIN)/python -m sandbox.up
 
 test: .venv/ready lint ## every check and every test
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 lint: .venv/ready ## style, types, import law, SQL
 	@$(BIN)/ruff format --check .

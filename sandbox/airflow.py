@@ -52,6 +52,8 @@ class Airflow:
         self.control = control
         self.port = free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
+        # One client for all: each new one reads the machine's whole list of authorities.
+        self._client = httpx.Client(base_url=self.url, timeout=60)
         self.home = supervisor.home / "airflow"
         self.passwords = {name: secrets.token_urlsafe(12) for name in USERS}
         self._tokens: dict[str, str] = {}
@@ -138,7 +140,7 @@ class Airflow:
     def _wait_healthy(self, seconds: float = 120.0) -> None:
         deadline = time.monotonic() + seconds
         while True:
-            health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=10).json()
+            health = self._client.get("/api/v2/monitor/health").json()
             if all(part.get("status") == "healthy" for part in health.values()):
                 return
             if time.monotonic() > deadline:
@@ -153,7 +155,7 @@ class Airflow:
         """Return an access token of one of the users."""
         if user not in self._tokens:
             login = {"username": user, "password": self.passwords[user]}
-            answer = httpx.post(f"{self.url}/auth/token", json=login, timeout=30)
+            answer = self._client.post("/auth/token", json=login)
             answer.raise_for_status()
             self._tokens[user] = answer.json()["access_token"]
         return self._tokens[user]
@@ -161,7 +163,7 @@ class Airflow:
     def api(self, method: str, path: str, *, user: str = "admin", **kwargs: Any) -> httpx.Response:
         """Call Airflow's public API (`path` below /api/v2) as one of the users."""
         headers = {"Authorization": f"Bearer {self.token(user)}"}
-        return httpx.request(method, f"{self.url}/api/v2{path}", headers=headers, timeout=60, **kwargs)
+        return self._client.request(method, f"/api/v2{path}", headers=headers, **kwargs)
 
     def wait_for_dag(self, dag_id: str, *, seconds: float = 120.0) -> None:
         """Wait until a DAG is known, and fail with the import errors if it does not come."""
@@ -191,7 +193,7 @@ class Airflow:
                 raise SandboxError(
                     f"{dag_id} {run_id} is still {state} after {seconds:g} s: {self.states(dag_id, run_id)}"
                 )
-            time.sleep(0.3)
+            time.sleep(0.5)
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """Return the state of every task of a run."""

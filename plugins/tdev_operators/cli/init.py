@@ -13,7 +13,7 @@ from tdev_operators.core.errors import SetupMissingError, TdevError
 from tdev_operators.core.reporting.status import CalendarItem
 from tdev_operators.core.settings import Settings, load_settings
 from tdev_operators.core.verdicts import Verdict
-from tdev_operators.hooks.airflow_setup import ensure_pools, ensure_roles
+from tdev_operators.hooks.airflow_setup import ensure_airflow
 from tdev_operators.hooks.connection_trials import trials
 from tdev_operators.hooks.connections import ConnectionSource, EnvironmentConnections
 from tdev_operators.hooks.dag_calendars import calendars_in
@@ -58,8 +58,7 @@ def _steps(
     connections = EnvironmentConnections(environment)
     yield "ledger", lambda: _migrate(connections)
     if not arguments.no_airflow:
-        yield "pools", lambda: ensure_pools(environment)
-        yield "roles", lambda: ensure_roles(environment)
+        yield "Airflow", lambda: ensure_airflow(environment)
     # The calendar comes after the pools: an item that the ledger knows is an item whose pool exists.
     yield "calendar", lambda: _keep_calendar(connections, arguments.dags)
     for name, trial in trials(settings, connections):
