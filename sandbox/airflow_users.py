@@ -11,7 +11,7 @@ from airflow.providers.fab.auth_manager.cli_commands.utils import get_applicatio
 
 
 def main() -> None:
-    """Create the users that `SANDBOX_USERS` lists as JSON: [[name, password, [role, ...]], ...]."""
+    """Create the users that `SANDBOX_USERS` lists as JSON: [[name, password, [role, ...]], ...]; print their ids."""
     with get_application_builder() as builder:
         manager = builder.sm
         for name, password, roles in json.loads(os.environ["SANDBOX_USERS"]):
@@ -21,6 +21,8 @@ def main() -> None:
             if None in found:
                 raise SystemExit(f"One of the roles {roles} is missing; run `tdev init` first.")
             manager.add_user(name, name.title(), "Sandbox", f"{name}@localhost", found, password)
+        names = [name for name, *_ in json.loads(os.environ["SANDBOX_USERS"])]
+        print(json.dumps({name: str(manager.find_user(username=name).id) for name in names}))
 
 
 if __name__ == "__main__":

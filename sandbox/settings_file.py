@@ -9,6 +9,8 @@ import tomli_w
 
 from sandbox.processes import REPOSITORY
 
+LEADS = ("lead", "deputy", "director")  # may start a restore and approve one
+
 # A developer's machine may be busy and its disk nearly full; the sandbox has been up for minutes, so that its
 # statistics are young. Neither says anything about T-Developer.
 _OF_THIS_MACHINE = {

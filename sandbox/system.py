@@ -24,7 +24,8 @@ from sandbox.processes import Supervisor
 from sandbox.scales import SCALES, ScaleName
 from sandbox.seed import Story, load_database, tell_story
 from sandbox.seed_files import write_buckets, write_logs
-from sandbox.settings_file import write_settings
+from sandbox.services import Services
+from sandbox.settings_file import LEADS, write_settings
 from sandbox.tls import TlsEnds
 from sandbox.web_hooks import WebHooks
 
@@ -67,6 +68,8 @@ class Sandbox:
             evaluations=self.scale.evaluations,
         )
         self.settings_file = self.home / "tdev.toml"
+        self.services: Mapping[str, Part] = {"t-developer-evolution": self.engine, "t-developer-api": self.api}
+        self._services = Services(self.home / "services.sock", self.services)
         self._breakages = Breakages(self)
 
     @classmethod
@@ -145,7 +148,7 @@ class Sandbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the product finds the sandbox by: `TDEV_SETTINGS` and the six connections, in Airflow's JSON form."""
+        """What the product finds the sandbox by: `TDEV_SETTINGS` and the seven connections, in Airflow's JSON form."""
         endpoints = {service: {"endpoint_url": self.aws.endpoint_url} for service in SERVICES}
         aws_extra = {
             "region_name": REGION,
@@ -156,6 +159,7 @@ class Sandbox:
         api = {"host": self.api.host, "port": self.api.port, "schema": "http", "password": self.api.token}
         connections: dict[str, dict[str, Any]] = {
             "POSTGRES": _postgres_connection(self.source, "t_developer", "maintenance"),
+            "RESTORE": _postgres_connection(self.source, "postgres", "postgres"),
             "LEDGER": _postgres_connection(self.control, "ledger", "ledger"),
             "AWS": {
                 "conn_type": "aws",
@@ -213,7 +217,17 @@ class Sandbox:
 
     def _write_settings(self) -> None:
         differences = {
-            "hosts": [{"name": "sandbox", "reach": "local", "disks": [str(self.home)], "services": []}],
+            "hosts": [
+                {"name": "sandbox", "reach": "local", "disks": [str(self.home)], "services": list(self.services)}
+            ],
+            "recovery": {
+                "database_host": "sandbox",
+                "drain_seconds": 2,
+                "service_stop": self._services.command("stop"),
+                "service_start": self._services.command("start"),
+                "service_alive": self._services.command("is-active"),
+                "people": [{"username": name, "auth_id": name} for name in LEADS],
+            },
             "public_names": [{"name": name, "port": self.tls.port} for name in PUBLIC_NAMES],
             "dns": {"resolver": f"{self.names.host}:{self.names.port}"},
             "tls": {"ca_file": str(self.tls.ca_file)},

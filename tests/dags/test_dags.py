@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from airflow.providers.standard.operators.hitl import HITLOperator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = sorted((REPOSITORY / "dags").glob("*.py"))
@@ -49,7 +50,8 @@ def test_every_task_is_bounded_and_every_red_task_is_explained(dags):
     for dag in dags.values():
         assert dag.doc_md
         for task in dag.tasks:
-            assert task.execution_timeout is not None, task.task_id
+            # What waits for a human is bounded by the settings' approval_hours, or by its own response_timeout.
+            assert task.execution_timeout is not None or isinstance(task, HITLOperator), task.task_id
             verb = task.task_id.rpartition(".")[2]
             assert verb == "close_run" or f"{verb}`" in dag.doc_md, (
                 f"{dag.dag_id}: what to do when {task.task_id} is red?"
@@ -92,7 +94,20 @@ def test_every_red_item_makes_its_run_red(dags):
 def test_missed_slots_and_backfills(dags):
     for dag in dags.values():
         assert dag.catchup is False
-        assert {str(kind.value) for kind in dag.allowed_run_types} == {"scheduled", "manual"}
+        kinds = {"scheduled", "manual"} if dag.timetable.can_be_scheduled else {"manual"}
+        assert {str(kind.value) for kind in dag.allowed_run_types} == kinds
+
+
+def test_what_replaces_a_live_system_is_for_team_leads_and_never_by_itself(dags):
+    restore = dags["tdev_restore"]
+    assert not restore.timetable.can_be_scheduled
+    assert set(restore.access_control) == {"team_lead"}
+    tasks = {task_id.removeprefix("restore."): task for task_id, task in restore.task_dict.items()}
+    before = tasks["replace_live"].get_flat_relative_ids(upstream=True)
+    assert {"restore.approve", "restore.approve_again", "restore.approved", "restore.safety_set"} <= before
+    assert tasks["settle"].trigger_rule == "all_done"
+    assert tasks["report"].upstream_task_ids == {"restore.settle"}
+    assert tasks["judge"].upstream_task_ids == {"restore.report"}
 
 
 def test_the_plugins_folder_hides_the_package_from_airflow():

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from tdev_operators import __version__
-from tdev_operators.cli import backup, init, status
+from tdev_operators.cli import backup, init, restore, status
 from tdev_operators.core.errors import TdevError
 
-_COMMANDS = {"backup": backup, "init": init, "status": status}
+_COMMANDS = {"backup": backup, "init": init, "restore": restore, "status": status}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

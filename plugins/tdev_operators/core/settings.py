@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from tdev_operators.core.backup.settings import BackupSettings
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.health.settings import HealthSettings
+from tdev_operators.core.recovery.settings import RecoverySettings
 from tdev_operators.core.reporting.settings import AlertSettings, Silence
 from tdev_operators.core.setting_types import (
     BUCKET_PATTERN,
@@ -210,6 +211,7 @@ class Settings(Section):
     retention: RetentionSettings
     health: HealthSettings
     backup: BackupSettings
+    recovery: RecoverySettings
     alerts: AlertSettings
     silences: tuple[Silence, ...] = ()
     out_of_scope: tuple[OutOfScopeSettings, ...] = ()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from tdev_operators.core.backup.cipher import cipher_of
+from tdev_operators.core.backup.cipher import Cipher, cipher_of
 from tdev_operators.core.backup.database.tools import EMBEDDED, tool
 from tdev_operators.core.backup.ports import SourceDatabase
 from tdev_operators.core.backup.proof.scratch import ScratchServer, lent_server, scratch_server
@@ -35,9 +35,14 @@ def backup_ports(settings: Settings, connections: ConnectionSource) -> Iterator[
             store=store,
             maintained=lambda name: PostgresSource(postgres, name),
             ledger=PostgresSource(connections.get(LEDGER)),
-            cipher=cipher_of(backup.age_recipients, _identities(settings, connections)),
+            cipher=set_cipher(settings, connections),
             scratch=_scratch(settings, connections),
         )
+
+
+def set_cipher(settings: Settings, connections: ConnectionSource) -> Cipher:
+    """Return what seals and opens sets; without the identity it seals only."""
+    return cipher_of(settings.backup.age_recipients, _identities(settings, connections))
 
 
 def _identities(settings: Settings, connections: ConnectionSource) -> str:

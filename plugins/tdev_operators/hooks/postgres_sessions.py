@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
-from psycopg.sql import Composed
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.errors import (
@@ -222,6 +222,12 @@ class PostgresSession:
         except (psycopg.Error, OSError) as error:
             broken = error if isinstance(error, psycopg.Error) else psycopg.OperationalError(str(error))
             raise self._source.translated(broken, _words(statement)) from None
+
+    def set_password(self, role: str, password: str) -> None:
+        """See `Session.set_password`."""
+        verifier = self._connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+        statement = SQL("-- the password of a role\nALTER ROLE {} PASSWORD {}")
+        self.rows(statement.format(Identifier(role), Literal(verifier.decode())))
 
     def _patiently(self, future: Future[list[dict[str, Any]]], words: str) -> list[dict[str, Any]]:
         while True:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tdev_operators.core.backup.take import BackupPorts
     from tdev_operators.core.items import ItemOutcome
     from tdev_operators.core.verdicts import CheckResult
+    from tdev_operators.hooks.reporting import ReportingPorts
 
 # By name alone: for a URI with a scheme Airflow loads every provider that could know it, boto3 included.
 COMPLETE = Asset("tdev/backup/complete")
@@ -67,7 +68,7 @@ class BackupTakeOperator(ItemWorkOperator):
             databases=tuple(asked.get(DATABASES) or ()),
             buckets=tuple(asked.get(BUCKETS) or ()),
         )
-        with _alone(job) as (ports, check):
+        with alone(job.ports, f"{job.ref.dag_id} {job.ref.run_id}", job.check) as (ports, check):
             taken = take_set(ports, job.settings, request, check=check, progress=self.log.info)
             _index(job, ports)
         job.returned["set_id"] = taken.manifest.set_id
@@ -122,23 +123,22 @@ class BackupProvenOperator(MaintenanceOperator):
 
 
 @contextmanager
-def _alone(job: Job) -> Iterator[tuple["BackupPorts", Callable[[], None]]]:
+def alone(
+    ports: "ReportingPorts", holder: str, check: Callable[[], None]
+) -> Iterator[tuple["BackupPorts", Callable[[], None]]]:
     """Hold the system's back-up lease: no two back-ups, and no retention beside one, whoever started them."""
     from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415  not while parsing
     from tdev_operators.hooks.backup_assembly import backup_ports  # noqa: PLC0415
 
-    name = f"backup:{job.settings.system.name}"
-    with (
-        job.ports.ledger.lease(name, f"{job.ref.dag_id} {job.ref.run_id}") as lease,
-        backup_ports(job.settings, airflow_connections()) as ports,
-    ):
+    name = f"backup:{ports.settings.system.name}"
+    with ports.ledger.lease(name, holder) as lease, backup_ports(ports.settings, airflow_connections()) as opened:
         still_ours = refusal_when_lost(lease, name)
 
-        def check() -> None:
-            job.check()
+        def check_both() -> None:
+            check()
             still_ours()
 
-        yield ports, check
+        yield opened, check_both
 
 
 def _verify(job: Job, progress: Callable[[str], None]) -> tuple["CheckResult", ...]:
@@ -148,7 +148,7 @@ def _verify(job: Job, progress: Callable[[str], None]) -> tuple["CheckResult", .
     ledger, system = job.ports.ledger, job.settings.system.name
     with ExitStack() as stack:
         try:
-            ports, check = stack.enter_context(_alone(job))
+            ports, check = stack.enter_context(alone(job.ports, f"{job.ref.dag_id} {job.ref.run_id}", job.check))
         except BusyError as error:  # a back-up that runs into its own verification is no back-up of tonight
             return (still_running(str(error)),)
         verified = verify_newest(

@@ -65,8 +65,9 @@ class Item(TaskGroup):
             work = list(self.children.values())
             first = [task for task in work if not task.upstream_task_ids]
             last = [task for task in work if not task.downstream_task_ids]
-            frame: dict[str, Any] = {"calendar": self.calendar, "item": self.name, "max_active_tis_per_dag": None}
-            due = DueOperator(task_id="due", trigger_rule="all_done" if self.follows else "all_success", **frame)
+            frame: dict[str, Any] = {"tier": self.calendar.tier, "item": self.name, "max_active_tis_per_dag": None}
+            rule = "all_done" if self.follows else "all_success"
+            due = DueOperator(task_id="due", calendar=self.calendar, trigger_rule=rule, **frame)
             report = ReportOperator(task_id="report", **frame)
             judge = JudgeOperator(task_id="judge", **frame)
             due >> first
@@ -85,9 +86,9 @@ class Item(TaskGroup):
 class _ItemOperator(MaintenanceOperator):
     """A task of an item's frame."""
 
-    def __init__(self, *, calendar: Calendar, item: str, **kwargs: Any) -> None:
+    def __init__(self, *, tier: str, item: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.calendar = calendar
+        self.tier = tier
         self.item = item
 
 
@@ -96,8 +97,9 @@ class DueOperator(_ItemOperator, SkipMixin):
 
     ui_color = "#e8eef7"
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, calendar: Calendar, **kwargs: Any) -> None:
         super().__init__(**{"execution_timeout": timedelta(minutes=2), **kwargs})
+        self.calendar = calendar
 
     def execute(self, context: "Context") -> None:
         """Decide from the slot (scheduled) or the form (manual).
@@ -125,12 +127,12 @@ class ReportOperator(_ItemOperator):
     ui_color = "#f4f1e6"
     operator_extra_links = (ReportLink(),)
 
-    def __init__(self, *, calendar: Calendar, item: str, **kwargs: Any) -> None:
+    def __init__(self, *, tier: str, item: str, **kwargs: Any) -> None:
         super().__init__(
-            calendar=calendar,
+            tier=tier,
             item=item,
             trigger_rule="all_done",
-            on_failure_callback=partial(announce_unwritten_report, tier=calendar.tier, item=item),
+            on_failure_callback=partial(announce_unwritten_report, tier=tier, item=item),
             **{"execution_timeout": timedelta(minutes=5), **kwargs},
         )
 
@@ -139,7 +141,7 @@ class ReportOperator(_ItemOperator):
         from tdev_operators.core.reporting.runs import report_item  # noqa: PLC0415  not while parsing
 
         ports = task_ports()
-        ref = ref_of(context, tier=self.calendar.tier, item=self.item)
+        ref = ref_of(context, tier=self.tier, item=self.item)
         return report_item(ports.ledger, ports.channels, ports.settings, ref, now=ports.clock(), readers=ports.readers)
 
 
@@ -159,7 +161,7 @@ class JudgeOperator(_ItemOperator):
         """
         from tdev_operators.core.reporting.runs import judge_item  # noqa: PLC0415  not while parsing
 
-        return judge_item(task_ports().ledger, ref_of(context, tier=self.calendar.tier, item=self.item))
+        return judge_item(task_ports().ledger, ref_of(context, tier=self.tier, item=self.item))
 
 
 class CloseRunOperator(MaintenanceOperator):

@@ -31,6 +31,9 @@ MAY_START = {
     for role in ("engineer", "team_lead")
 }
 
+# What replaces a live system is for team leads; the tasks ask the settings as well.
+LEADS_MAY_START = {"team_lead": MAY_START["team_lead"]}
+
 ITEMS = "items"  # the key of a manual run's choice, in its params and conf
 
 

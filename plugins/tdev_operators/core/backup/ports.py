@@ -131,6 +131,9 @@ class Session(Protocol):
     def rows(self, statement: str | Composed, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run one statement and return its rows."""
 
+    def set_password(self, role: str, password: str) -> None:
+        """Give a role a password; what is sent, and may be logged, is its SCRAM verifier."""
+
 
 class SourceDatabase(Protocol):
     """A PostgreSQL database that is dumped, or restored into."""

@@ -22,6 +22,7 @@ _TICK_SECONDS = 1.0
 _TOLD = 20
 
 T = TypeVar("T")
+Work = TypeVar("Work")
 
 
 def entries_in(
@@ -103,7 +104,7 @@ def verify_written(
     try:
         entries = entries_in(store, place, set_id, snapshot, cipher)
         own = (entry for entry in entries if entry.set_id == set_id and not entry.packed)
-        for length, vouched in _side_by_side(one, own, check):
+        for length, vouched in side_by_side(one, own, check):
             read, size, unknown = read + 1, size + length, unknown + (not vouched)
             pace.reached(read)
     except GarbledAnswerError as error:
@@ -147,7 +148,7 @@ def restore_sample(
                 except (ProofFailedError, InputError, GarbledAnswerError) as error:
                     return str(error)
 
-            for outcome in _side_by_side(one, chosen, check):
+            for outcome in side_by_side(one, chosen, check):
                 if isinstance(outcome, int):
                     size += outcome
                 else:
@@ -202,8 +203,8 @@ def _live_sha256(store: BackupStore, bucket: str, entry: Entry) -> str:
         return ""
 
 
-def _side_by_side(work: Callable[[Entry], T], entries: Iterable[Entry], check: Callable[[], None]) -> Iterator[T]:
-    """Yield what `work` returns for each entry, in order; few wait at a time, and a failure ends them."""
+def side_by_side(work: Callable[[Work], T], items: Iterable[Work], check: Callable[[], None]) -> Iterator[T]:
+    """Yield what `work` returns for each item, in order; few wait at a time, and a failure ends them."""
     waiting: deque[Future[T]] = deque()
     pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="tdev-snapshot-read")
 
@@ -213,8 +214,8 @@ def _side_by_side(work: Callable[[Entry], T], entries: Iterable[Entry], check: C
         return waiting.popleft().result()
 
     try:
-        for entry in entries:
-            waiting.append(pool.submit(work, entry))
+        for item in items:
+            waiting.append(pool.submit(work, item))
             if len(waiting) >= _WAITING:
                 check()
                 yield oldest()

@@ -1,10 +1,10 @@
 """What a database held at one snapshot, in a form that is kept, and how two such records differ."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from tdev_operators.core.backup.database.catalogue import Catalogue, Kind, Relation, title
 from tdev_operators.core.backup.database.catalogue import Sequence as CatalogueSequence
@@ -170,6 +170,15 @@ def compare(expected: ProofRecord, found: ProofRecord) -> tuple[str, ...]:
     return tuple(_differences(expected, found))
 
 
+def compare_tables(expected: ProofRecord, found: ProofRecord, titles: Collection[str]) -> tuple[str, ...]:
+    """Return a sentence for each difference of these tables alone: rows, content, columns, owner and grants."""
+    if refused := compare(expected.model_copy(update=_NOTHING), found.model_copy(update=_NOTHING)):
+        return refused
+    wanted = {name: table for name, table in _by_title(expected.tables).items() if name in titles}
+    got = {name: table for name, table in _by_title(found.tables).items() if name in titles}
+    return tuple(_paired("relation", wanted, got, _table_differences))
+
+
 def _differences(expected: ProofRecord, found: ProofRecord) -> Iterator[str]:
     for what, wanted, got in (
         ("encoding", expected.encoding, found.encoding),
@@ -189,6 +198,17 @@ def _differences(expected: ProofRecord, found: ProofRecord) -> Iterator[str]:
         if expected.rights[name] != found.rights[name]:
             yield f"The rights of {name} were {expected.rights[name]} at the source and are {found.rights[name]} here."
 
+
+# What of a record is compared apart from the tables.
+_NOTHING: Mapping[str, Any] = {
+    "tables": (),
+    "sequences": (),
+    "extensions": {},
+    "large_objects": 0,
+    "large_objects_digest": "",
+    "definitions": {},
+    "rights": {},
+}
 
 _Item = TypeVar("_Item")
 _Named = TypeVar("_Named", TableRecord, SequenceRecord)

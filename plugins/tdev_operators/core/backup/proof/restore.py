@@ -17,6 +17,7 @@ from tdev_operators.core.backup.manifest import DatabaseDump, StoredFile
 from tdev_operators.core.backup.ports import SourceDatabase
 from tdev_operators.core.backup.proof.feeding import Feeder
 from tdev_operators.core.backup.proof.reading import SetFiles
+from tdev_operators.core.backup.proof.selection import select, without_roles
 from tdev_operators.core.commands import MIB, running
 from tdev_operators.core.errors import CommandFailedError, ProofFailedError, TargetTimeoutError, TransientError
 from tdev_operators.core.private_folders import private_folder
@@ -36,6 +37,8 @@ class RestoreOptions:
     """How a restore goes: connections at once, whether tables are analysed, tablespaces kept, and its time limit.
 
     `without_public`: the source has no schema `public`. A dump does not say so, and an empty database has one.
+    `only`: these tables' rows alone, (schema, name), with everybody's definitions and no foreign key; none: everything.
+    `kept_roles` are there already, and what the globals say of them is left out.
     """
 
     jobs: int = 2
@@ -43,6 +46,8 @@ class RestoreOptions:
     tablespaces: bool = False
     without_public: bool = False
     limit_seconds: float = 6 * 3600.0
+    only: frozenset[tuple[str, str]] = frozenset()
+    kept_roles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,8 @@ def restore_globals(
         raise ProofFailedError(f"The globals {stored.key} end before their last line; the set cannot be restored.")
     if bad := next((line for line in lines if line.startswith("\\") and not line.startswith(_HARMLESS_COMMANDS)), ""):
         raise ProofFailedError(f"The globals {stored.key} hold the command {bad.split()[0]}, which no dump writes.")
-    kept = (line.encode() for line in lines if options.tablespaces or not _TABLESPACE.match(line))
+    wanted = without_roles(lines, options.kept_roles)
+    kept = (line.encode() for line in wanted if options.tablespaces or not _TABLESPACE.match(line))
     argv = [str(psql), "--no-psqlrc", "--quiet", "--set=VERBOSITY=verbose", f"--dbname={_conninfo(target.name)}"]
     with target.environment() as env, running(argv, env=env, stdin=kept, output_limit_bytes=8 * MIB) as command:
         status = command.wait(options.limit_seconds)
@@ -121,9 +127,16 @@ def restore_database(
         if options.without_public:
             with target.session() as session:
                 session.rows("DROP SCHEMA public")
+        selection: tuple[str, ...] = ()
+        if options.only:
+            chosen = select(pg_restore, folder, options.only)
+            (home / "selection").write_text(chosen.listing, encoding="utf-8")
+            selection = (f"--use-list={home / 'selection'}",)
+            streamed = [file for file in streamed if files.name_of(file) in chosen.files]
         sources = {folder / files.name_of(file): partial(files.plain, file) for file in streamed}
         feeder = Feeder(sources, options.jobs + 1)
-        restored = _run(feeder, folder, dump, target, pg_restore, options, _Pace(dump, small_bytes, progress), check)
+        pace = _Pace(dump, small_bytes, progress)
+        restored = _run(feeder, folder, dump, target, pg_restore, options, selection, pace, check)
     phases = {"fetch": fetched - begun, **restored}
     if options.analyze:
         started = time.monotonic()
@@ -164,12 +177,14 @@ def _run(
     target: SourceDatabase,
     pg_restore: Path,
     options: RestoreOptions,
+    selection: tuple[str, ...],
     pace: "_Pace",
     check: Callable[[], None],
 ) -> dict[str, float]:
     argv = [
         *(str(pg_restore), "--format=directory", f"--jobs={options.jobs}", "--exit-on-error", "--no-password"),
         *(() if options.tablespaces else ("--no-tablespaces",)),
+        *selection,
         *(f"--dbname={_conninfo(target.name)}", str(folder)),
     ]
     begun = time.monotonic()

@@ -110,7 +110,7 @@ class ScratchServer:
             InputError: this server has not the encoding or the locale.
         """
         name = DATABASE_PREFIX + secrets.token_hex(6)
-        create, comment = _creating(name, needs)
+        create, comment = creating(name, needs, SCRATCH_COMMENT)
         with self.admin.session() as session:
             session.rows(create)
             session.rows(comment)
@@ -223,12 +223,13 @@ def lent_server(
     yield server
 
 
-def _creating(name: str, needs: Needs) -> tuple[Composed, Composed]:
+def creating(name: str, needs: Needs, mark: str) -> tuple[Composed, Composed]:
+    """Return the statements that make an empty database and mark it by a comment."""
     create = SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {} ").format(
         Identifier(name), Literal(needs.encoding), Literal(needs.collation), Literal(needs.character_type)
     )
     provider = _PROVIDERS.get(needs.provider, SQL("LOCALE_PROVIDER libc")).format(Literal(needs.locale))
-    comment = SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(name), Literal(SCRATCH_COMMENT))
+    comment = SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(name), Literal(mark))
     return create + provider, comment
 
 

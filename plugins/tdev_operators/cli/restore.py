@@ -1,0 +1,149 @@
+"""`tdev restore`: restores a set, or says what that would do. Needs the bucket and the server, no Airflow, no ledger.
+
+tdev restore --dry-run                      which set, what would be written, whether there is room
+tdev restore                                the newest PROVEN set's database, beside the live one, proven there
+tdev restore --buckets agents               with a bucket; nothing newer is overwritten
+tdev restore --into live --approved-by A --approved-by B --no-safety-set
+"""
+
+import argparse
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+from tdev_operators.core.ports import utc_now
+from tdev_operators.core.recovery.approvals import NEEDED_FOR_LIVE, refuse_unapproved
+from tdev_operators.core.recovery.request import RestoreRequest, recovery_id_of
+from tdev_operators.core.reporting.escaping import one_line
+from tdev_operators.core.reporting.wording import counted
+from tdev_operators.core.settings import Settings, load_settings
+from tdev_operators.hooks.connections import EnvironmentConnections
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `tdev restore` takes."""
+    parser.epilog = "exit status: 0 restored and proven, 1 restored and not as it was, 4 an error"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("set", nargs="?", default="", help="a set id, its number, or a day (its newest); default: the newest PROVEN")
+    add("--unproven", action="store_true", help="take a set that nobody has restored and compared")
+    add("--into", choices=("beside", "live", "none"), default="beside", help="where the database goes")
+    add("--name", default="", help="the new database's name (default: <database>_restored_<number>)")
+    add("--database", default="", metavar="NAME", help="which database of the set (default: the system's own)")
+    add("--tables", default="", metavar="A,B", help="only the rows of these tables")
+    add("--buckets", default="", metavar="A,B", help="buckets to restore too")
+    add("--buckets-into", choices=("live", "scratch"), default="live", help="the live buckets, or a scratch prefix")
+    add("--overwrite-newer", action="store_true", help="also objects that were written after the set")
+    add("--remove-surplus", action="store_true", help="remove objects that are not in the set")
+    add("--slots", action="store_true", help="accept that replication slots of the live database start over")
+    add("--no-safety-set", action="store_true", help="accept the renamed original as the only safety copy")
+    add("--approved-by", action="append", default=[], metavar="PERSON", help="who approved; twice for --into live")
+    add("--recovery", default="", metavar="ID", help="go on with a recovery that was interrupted")
+    add("--dry-run", action="store_true", help="only say what would be done")
+    add("--json", action="store_true", help="print JSON instead of lines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out `tdev restore`; returns the exit status."""
+    return restore(args)
+
+
+def restore(
+    args: argparse.Namespace,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    settings: Settings | None = None,
+    out: TextIO | None = None,
+) -> int:
+    """Restore; the connections come from the environment. Progress goes to standard error.
+
+    Raises:
+        TdevError: it cannot be done; the sentence says why.
+    """
+    from tdev_operators.core.recovery.restore import Restore  # noqa: PLC0415  the other commands do without boto3
+    from tdev_operators.hooks.recovery_assembly import recovery_ports  # noqa: PLC0415
+
+    settings, out = settings or load_settings(), out or sys.stdout
+    request = _request(args)
+    if request.replaces_live and not args.dry_run:
+        refuse_unapproved(settings.recovery, request.requested_by, args.approved_by, NEEDED_FOR_LIVE)
+
+    def progress(line: str) -> None:
+        print(one_line(line), file=sys.stderr, flush=True)
+
+    with recovery_ports(settings, EnvironmentConnections(environment)) as ports:
+        work = Restore(ports, settings, request, progress=progress)
+        progress(f"recovery {request.recovery_id}, journal {work.journal.place}")
+        choice = work.choose()
+        lines = [f"set {choice.set_id}, recovery point {choice.manifest.recovery_point:%Y-%m-%d %H:%M:%S} UTC"]
+        if choice.missing:
+            lines.append(f"NOT PROVEN: {choice.missing}")
+        lines += work.preflight()
+        if args.dry_run:
+            _print(out, args.json, lines, {"set_id": choice.set_id, "told": lines})
+            return 0
+        if request.replaces_live:
+            work.note_approvals(args.approved_by)
+        try:
+            restored = work.restore_database()
+            buckets = work.restore_buckets()
+            places = work.replace_live() if request.replaces_live else None
+        except BaseException:
+            progress(work.settle())
+            raise
+    is_good = (restored is None or restored.is_proven) and not any(bucket.damaged for bucket in buckets)
+    if restored:
+        lines.append(
+            f"database {restored.name}: {restored.rows:,} rows of {restored.tables} tables, "
+            + ("equal to the source at the snapshot" if restored.is_proven else "NOT PROVEN")
+        )
+        lines += [f"  {difference}" for difference in (*restored.differences, restored.unprovable) if difference]
+        lines.append("  " + ", ".join(f"{phase} {took:.1f} s" for phase, took in restored.phases.items()))
+    for bucket in buckets:
+        lines.append(
+            f"bucket {bucket.name}: {counted(bucket.written, 'object')} written, {bucket.removed:,} removed, "
+            f"{bucket.kept:,} kept"
+        )
+        lines += [f"  DAMAGED: {damage}" for damage in bucket.damaged[:20]]
+    if places:
+        lines.append(f"{places.live_name} is the restored database; the old one is kept as {places.old_name}")
+    told = {
+        "set_id": choice.set_id,
+        "recovery": request.recovery_id,
+        "database": restored.facts() if restored else None,
+        "old_name": places.old_name if places else None,
+        "good": is_good,
+    }
+    _print(out, args.json, lines, told)
+    return 0 if is_good else 1
+
+
+def _request(args: argparse.Namespace) -> RestoreRequest:
+    return RestoreRequest(
+        recovery_id=args.recovery
+        or recovery_id_of("restore", f"shell-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"),
+        requested_by="shell",
+        which=args.set,
+        unproven=args.unproven,
+        database=args.into,
+        source=args.database,
+        new_name=args.name,
+        tables=_words(args.tables),
+        buckets=_words(args.buckets),
+        buckets_into=args.buckets_into,
+        overwrite_newer=args.overwrite_newer,
+        remove_surplus=args.remove_surplus,
+        slots=args.slots,
+        no_safety_set=args.no_safety_set,
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _print(out: TextIO, as_json: bool, lines: list[str], told: Mapping[str, object]) -> None:  # noqa: FBT001
+    print(json.dumps(told, indent=2, default=str) if as_json else "\n".join(map(one_line, lines)), file=out)

@@ -1,0 +1,78 @@
+"""The system's services, stopped and started on their hosts in the order of the settings, and looked at afterwards."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from tdev_operators.core.errors import CommandFailedError, InputError
+from tdev_operators.core.ports import Host
+from tdev_operators.core.recovery.ports import RecoveryPorts
+from tdev_operators.core.settings import Settings
+
+_POLL_SECONDS = 0.5
+
+
+def stop_services(ports: RecoveryPorts, settings: Settings, progress: Callable[[str], None]) -> list[str]:
+    """Stop every service that the hosts list (guide: evolution, then API); return their names.
+
+    Raises:
+        CommandFailedError: one still runs after it was stopped.
+        TransientError, PermanentError: its host cannot be reached.
+    """
+    rules, stopped = settings.recovery, []
+    for host, service in _services(ports, settings):
+        _carry_out(host, rules.service_stop, service, rules.service_seconds)
+        _await(host, settings, service, alive=False)
+        progress(f"{service} on {host.name} is stopped")
+        stopped.append(f"{service} on {host.name}")
+    return stopped
+
+
+def start_services(ports: RecoveryPorts, settings: Settings, progress: Callable[[str], None]) -> list[str]:
+    """Start every service, in the same order, and wait until each runs; return their names.
+
+    Raises:
+        CommandFailedError: one does not run after it was started.
+        TransientError, PermanentError: its host cannot be reached.
+    """
+    rules, started = settings.recovery, []
+    for host, service in _services(ports, settings):
+        if not _is_alive(host, settings, service):
+            _carry_out(host, rules.service_start, service, rules.service_seconds)
+        _await(host, settings, service, alive=True)
+        progress(f"{service} on {host.name} runs")
+        started.append(f"{service} on {host.name}")
+    return started
+
+
+def _services(ports: RecoveryPorts, settings: Settings) -> Iterator[tuple[Host, str]]:
+    for entry in settings.hosts:
+        for service in entry.services:
+            if entry.name not in ports.hosts:
+                raise InputError(f"The host {entry.name} cannot be reached from here; mend its connection.")
+            yield ports.hosts[entry.name], service
+
+
+def _carry_out(host: Host, words: Sequence[str], service: str, seconds: float) -> None:
+    argv = [word.replace("{service}", service) for word in words]
+    ended = host.run(argv, timeout_seconds=seconds)
+    if ended.exit_status != 0:
+        said = (ended.stderr or ended.stdout).strip().splitlines()
+        raise CommandFailedError(
+            f"`{' '.join(argv)}` on {host.name} ended with status {ended.exit_status} "
+            f"({said[-1] if said else 'it said nothing'}); see what keeps it."
+        )
+
+
+def _await(host: Host, settings: Settings, service: str, *, alive: bool) -> None:
+    """Believe no exit status: look until the service is what it was told to be."""
+    deadline = time.monotonic() + settings.recovery.service_seconds
+    while _is_alive(host, settings, service) is not alive:
+        if time.monotonic() > deadline:
+            state = "still runs" if not alive else "does not run"
+            raise CommandFailedError(f"{service} on {host.name} {state}; see its own log.")
+        time.sleep(_POLL_SECONDS)
+
+
+def _is_alive(host: Host, settings: Settings, service: str) -> bool:
+    argv = [word.replace("{service}", service) for word in settings.recovery.service_alive]
+    return host.run(argv, timeout_seconds=settings.recovery.service_seconds).exit_status == 0

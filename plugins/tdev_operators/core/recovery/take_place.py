@@ -1,0 +1,292 @@
+"""A restored database takes the live one's name; the old one is kept under a dated name (guide: Backup Restoration).
+
+    prepare     owner, grants, settings and comment of the live database are given to the restored one
+    close       both refuse connections; who is still in the live one may finish, then is sent away
+    exchange    both renames in one transaction
+    open        the restored one takes connections: the point of no return, since from here on it may be written
+
+Until `open`, `give_back` exchanges the names again; it is run by itself when a step fails. Every step looks at the
+server before it acts: databases are known by their OIDs, which a rename does not change.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from tdev_operators.core.backup.ports import Session
+from tdev_operators.core.errors import BusyError, GarbledAnswerError, InputError
+from tdev_operators.core.recovery.database import LONGEST_NAME, RestoredDatabase
+from tdev_operators.core.recovery.journal import Journal
+from tdev_operators.core.recovery.ports import RecoveryPorts
+from tdev_operators.core.sql import load_sql
+
+EXCHANGE, OPEN = "exchange", "open"
+
+_APPLICATION = "tdev-restore"
+_POLL_SECONDS = 0.2
+_TERMINATE_SECONDS = 20.0
+_PUBLIC_ROLE = SQL("PUBLIC")
+# Settings that are lists of names: as one literal they would be one name. The server itself copies them as they are.
+_PRIVILEGES = {"CONNECT": SQL("CONNECT"), "CREATE": SQL("CREATE"), "TEMPORARY": SQL("TEMPORARY")}
+_LISTS = frozenset({"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"})
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Two databases by OID, the name that is at stake, and the names beside it."""
+
+    live_name: str
+    live_oid: int
+    new_name: str
+    new_oid: int
+    old_name: str
+    allowed_connections: bool = True
+
+
+def old_name_of(live: str, moment_text: str) -> str:
+    """Return the dated name under which the live database is kept."""
+    suffix = f"_old_{moment_text}"
+    return live.encode()[: LONGEST_NAME - len(suffix)].decode(errors="ignore") + suffix
+
+
+def take_place(
+    ports: RecoveryPorts,
+    restored: RestoredDatabase,
+    live: str,
+    journal: Journal,
+    *,
+    drain_seconds: float,
+    progress: Callable[[str], None] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
+) -> Places:
+    """Exchange the names, and leave both closed. `open_to_the_application` is the next step, and the last one.
+
+    Services should be stopped: whoever is connected after `drain_seconds` is sent away. When it fails, the names are
+    what they were and the live database takes connections again.
+
+    Raises:
+        InputError: the restored database is not proven, or one of the two is not there.
+        BusyError: somebody cannot be sent away.
+        TransientError: the server is away; try again, it goes on where it stopped.
+    """
+    if not restored.is_proven:
+        raise InputError(
+            f"The database {restored.name} is not proven ({_why_not(restored)}); it does not take the place of {live}."
+        )
+    with ports.admin.session(application_name=_APPLICATION) as session:
+        places = _places(session, restored, live, journal, f"{ports.clock():%Y%m%d_%H%M%S}")
+        if _name_of(session, places.new_oid) == places.live_name:
+            return places  # an earlier try came so far
+        _carry_over(session, places)
+        try:
+            _close(session, places, drain_seconds, progress, check)
+            check()
+            _exchange(session, places)
+        except BaseException:
+            give_back(ports, journal, progress=progress)
+            raise
+    journal.note(EXCHANGE, "done", **asdict(places))
+    progress(f"{places.new_name} is now {places.live_name}; the old one is kept as {places.old_name}")
+    return places
+
+
+def open_to_the_application(ports: RecoveryPorts, journal: Journal) -> Places:
+    """Let connections into the restored database. From here on there is no automatic way back."""
+    places = _noted(journal)
+    with ports.admin.session(application_name=_APPLICATION) as session:
+        if _name_of(session, places.new_oid) != places.live_name:
+            raise InputError(f"The database {places.live_name} is not the restored one; nothing is opened.")
+        if journal.done(OPEN) is None:
+            journal.note(OPEN, "intended", database=places.live_name)
+            session.rows(_allowing(places.live_name, allowed=True))
+            journal.note(OPEN, "done", database=places.live_name)
+    return places
+
+
+def give_back(ports: RecoveryPorts, journal: Journal, *, progress: Callable[[str], None] = lambda _: None) -> bool:
+    """Exchange the names again and let connections into the live database; return whether anything had to be done.
+
+    Raises:
+        InputError: the restored database was opened: what was written to it would be lost.
+    """
+    entry = journal.last(EXCHANGE)
+    if entry is None or entry.event == "undone":
+        return False
+    if journal.last(OPEN) is not None:
+        raise InputError(
+            "The restored database was opened to the application, which may have written to it; going back would lose "
+            "that. See docs/restore.md for the way back by hand."
+        )
+    places = _noted(journal)
+    with ports.admin.session(application_name=_APPLICATION) as session:
+        if _name_of(session, places.live_oid) == places.old_name:
+            session.rows("BEGIN")
+            session.rows(_renaming(places.live_name, places.new_name))
+            session.rows(_renaming(places.old_name, places.live_name))
+            session.rows("COMMIT")
+        session.rows(_allowing(places.live_name, allowed=places.allowed_connections))
+        if _name_of(session, places.new_oid) == places.new_name:
+            session.rows(_allowing(places.new_name, allowed=True))
+    journal.note(EXCHANGE, "undone", **asdict(places))
+    progress(f"{places.live_name} is the database that it was, and takes connections again")
+    return True
+
+
+def _places(session: Session, restored: RestoredDatabase, live: str, journal: Journal, moment_text: str) -> Places:
+    """Return what is exchanged: as it was noted by an earlier try, else as it stands now."""
+    entry = journal.last(EXCHANGE)
+    if entry is not None and entry.event != "undone":
+        return _noted(journal)
+    there = _database(session, live)
+    new = _database(session, restored.name)
+    if new["oid"] != restored.oid:
+        raise InputError(f"The database {restored.name} is not the one that was restored; restore again.")
+    places = Places(
+        live_name=live,
+        live_oid=there["oid"],
+        new_name=restored.name,
+        new_oid=restored.oid,
+        old_name=old_name_of(live, moment_text),
+        allowed_connections=there["allows_connections"],
+    )
+    journal.note(EXCHANGE, "intended", **asdict(places))
+    return places
+
+
+def _noted(journal: Journal) -> Places:
+    entry = journal.last(EXCHANGE)
+    if entry is None:
+        raise InputError(f"The journal {journal.place} knows of no exchange of names; there is nothing to go on with.")
+    return Places(**entry.facts)
+
+
+def _carry_over(session: Session, places: Places) -> None:
+    """Give the new database what `pg_dump` of one database does not hold."""
+    live, new = places.live_name, Identifier(places.new_name)
+    facts = _database(session, live)
+    statements: list[Composed] = [
+        SQL("ALTER DATABASE {} OWNER TO {}").format(new, Identifier(facts["owner"])),
+        SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(new, Literal(facts["connection_limit"])),
+        SQL("COMMENT ON DATABASE {} IS {}").format(new, Literal(facts["comment"] or None)),
+        SQL("ALTER DATABASE {} RESET ALL").format(new),
+    ]
+    statements += _grants(session, live, places.new_name)
+    for row in session.rows(load_sql("recovery/settings"), {"name": live}):
+        statements += _setting(new, row)
+    session.rows("BEGIN")
+    try:
+        for statement in statements:
+            session.rows(statement)
+    except BaseException:
+        session.rows("ROLLBACK")
+        raise
+    session.rows("COMMIT")
+
+
+def _grants(session: Session, live: str, new: str) -> list[Composed]:
+    """Return what makes the grants on `new` those on `live`. The owner is the same by then."""
+    database = Identifier(new)
+    granted = session.rows(load_sql("recovery/grants"), {"name": new})
+    # The owner's own rights go too: by ALTER DATABASE ... OWNER TO they have come from the former one.
+    grantees = {row["grantee"] for row in granted} | {"", _database(session, live)["owner"]}
+    statements = [SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, _role(name)) for name in sorted(grantees)]
+    for row in session.rows(load_sql("recovery/grants"), {"name": live}):
+        option = SQL(" WITH GRANT OPTION") if row["is_grantable"] else SQL("")
+        statements.append(
+            SQL("GRANT {} ON DATABASE {} TO {}{}").format(
+                _PRIVILEGES[row["privilege"]], database, _role(row["grantee"]), option
+            )
+        )
+    return statements
+
+
+def _setting(new: Identifier, row: Mapping[str, Any]) -> list[Composed]:
+    whose = SQL("ALTER ROLE {} IN DATABASE {}").format(Identifier(row["role"]), new)
+    whom = whose if row["role"] else SQL("ALTER DATABASE {}").format(new)
+    # A setting's name may have dots (`app.tenant`), which quote apart.
+    name = Identifier(*row["name"].split("."))
+    if row["name"] in _LISTS:
+        given = SQL("SELECT pg_catalog.set_config({}, {}, true)").format(Literal(row["name"]), Literal(row["value"]))
+        return [given, SQL("{} SET {} FROM CURRENT").format(whom, name)]
+    return [SQL("{} SET {} TO {}").format(whom, name, Literal(row["value"]))]
+
+
+def _close(
+    session: Session,
+    places: Places,
+    drain_seconds: float,
+    progress: Callable[[str], None],
+    check: Callable[[], None],
+) -> None:
+    """Refuse new connections, wait, and send away who stays."""
+    for name in (places.live_name, places.new_name):
+        session.rows(_allowing(name, allowed=False))
+    deadline = time.monotonic() + drain_seconds
+    told = 0.0
+    while there := _sessions(session, places):
+        check()
+        now = time.monotonic()
+        if now > deadline + _TERMINATE_SECONDS:
+            raise BusyError(f"{there[0]} cannot be sent away from {places.live_name}; end it by hand, and try again.")
+        if now > deadline and now - told > 2.0:  # noqa: PLR2004 - again, for those who ended up waiting
+            told = now
+            progress(f"sending away {len(there)} sessions of {places.live_name}: {'; '.join(there[:3])}")
+            for name in (places.live_name, places.new_name):
+                session.rows(load_sql("recovery/end_sessions"), {"name": name})
+        time.sleep(_POLL_SECONDS)
+
+
+def _sessions(session: Session, places: Places) -> list[str]:
+    rows = [
+        row
+        for name in (places.live_name, places.new_name)
+        for row in session.rows(load_sql("recovery/sessions"), {"name": name})
+    ]
+    return [
+        f"the session {row['pid']} of {row['role'] or 'the server'} ({row['application'] or row['state']})"
+        for row in rows
+    ]
+
+
+def _exchange(session: Session, places: Places) -> None:
+    session.rows("BEGIN")
+    try:
+        session.rows(_renaming(places.live_name, places.old_name))
+        session.rows(_renaming(places.new_name, places.live_name))
+    except BaseException:
+        session.rows("ROLLBACK")
+        raise
+    session.rows("COMMIT")
+    if (_name_of(session, places.new_oid), _name_of(session, places.live_oid)) != (places.live_name, places.old_name):
+        raise GarbledAnswerError(f"The names of {places.live_name} are not what they were set to; look by hand.")
+
+
+def _database(session: Session, name: str) -> dict[str, Any]:
+    rows = session.rows(load_sql("recovery/database"), {"name": name, "oid": 0})
+    if not rows:
+        raise InputError(f"There is no database {name} on the server of the restore; mend the name or the connection.")
+    return rows[0]
+
+
+def _name_of(session: Session, oid: int) -> str:
+    rows = session.rows(load_sql("recovery/database"), {"name": "", "oid": oid})
+    return str(rows[0]["name"]) if rows else ""
+
+
+def _role(name: str) -> Composed | SQL | Identifier:
+    return Identifier(name) if name else _PUBLIC_ROLE
+
+
+def _renaming(old: str, new: str) -> Composed:
+    return SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(old), Identifier(new))
+
+
+def _allowing(name: str, *, allowed: bool) -> Composed:
+    return SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(Identifier(name), SQL("true" if allowed else "false"))
+
+
+def _why_not(restored: RestoredDatabase) -> str:
+    return restored.unprovable or restored.differences[0]

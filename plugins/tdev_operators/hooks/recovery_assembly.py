@@ -1,0 +1,32 @@
+"""Builds the ports of recovery from settings and connections: neither Airflow nor the ledger is needed for them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tdev_operators.core.recovery.ports import RecoveryPorts
+from tdev_operators.core.settings import Settings
+from tdev_operators.hooks.assembly import system_ports
+from tdev_operators.hooks.backup_assembly import set_cipher
+from tdev_operators.hooks.backup_store import S3BackupStore
+from tdev_operators.hooks.connections import AWS, ConnectionSource
+from tdev_operators.hooks.postgres_sessions import PostgresSource
+
+
+@contextmanager
+def recovery_ports(settings: Settings, connections: ConnectionSource) -> Iterator[RecoveryPorts]:
+    """Yield the ports of recovery. Nothing is opened until a port is used.
+
+    Raises:
+        SetupMissingError: the connection tdev_aws is missing.
+    """
+    backup, recovery = settings.backup, settings.recovery
+    with S3BackupStore(
+        connections.get(AWS), server_side_encryption=backup.server_side_encryption, kms_key_id=backup.kms_key_id
+    ) as store:
+        yield RecoveryPorts(
+            store=store,
+            server=lambda name: PostgresSource(connections.get(recovery.connection), name),
+            cipher=set_cipher(settings, connections),
+            password_of=lambda conn_id: connections.get(conn_id).password,
+            hosts=system_ports(settings, connections).hosts,
+        )

@@ -1,0 +1,344 @@
+"""The restore as operators (guide: Backup Restoration). Every task opens the same journal and does one step of it."""
+
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowSkipException
+
+from tdev_operators.core.errors import AccessDeniedError
+from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
+from tdev_operators.operators.work import refusal_when_lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow.sdk import Context
+
+    from tdev_operators.core.recovery.request import RestoreRequest
+    from tdev_operators.core.recovery.restore import Restore
+    from tdev_operators.hooks.reporting import ReportingPorts
+
+ITEM = "restore"
+APPROVE, REJECT = "Approve", "Reject"
+
+
+def restore_form() -> dict[str, Param]:
+    """Return the trigger form's fields."""
+    names: dict[str, Any] = {"type": ["array", "null"], "items": {"type": "string"}, "uniqueItems": True}
+    words: dict[str, Any] = {"type": ["string", "null"]}
+    return {
+        "set": Param(
+            None,
+            **words,
+            title="Set",
+            description="A set id, its number, or a day (2026-11-25: its newest). Empty: the newest PROVEN one.",
+        ),
+        "unproven": Param(
+            False,
+            type="boolean",
+            title="Unproven",
+            description="Also take a set that nobody has restored and compared yet.",
+        ),
+        "database": Param(
+            "beside",
+            type="string",
+            enum=["beside", "live", "none"],
+            title="Database goes",
+            description="beside: into a new database, nothing is touched. live: in the live one's place, after two "
+            "approvals. none: buckets only.",
+        ),
+        "new_name": Param(
+            None,
+            **words,
+            title="New name",
+            description="Of the new database; empty: <name>_restored_<number of the set>.",
+        ),
+        "tables": Param(
+            None,
+            **names,
+            title="Tables",
+            description="Only the rows of these, without foreign keys; empty: all. Not for live.",
+        ),
+        "buckets": Param(None, **names, title="Buckets", description="agents, checkpoints, ...; empty: none."),
+        "buckets_into": Param(
+            "live",
+            type="string",
+            enum=["live", "scratch"],
+            title="Buckets go",
+            description="live: what is missing or changed is written. scratch: below a prefix of the backups bucket.",
+        ),
+        "overwrite_newer": Param(
+            False,
+            type="boolean",
+            title="Overwrite newer",
+            description="Also objects that were written after the set was taken.",
+        ),
+        "remove_surplus": Param(
+            False, type="boolean", title="Remove surplus", description="Remove objects that are not in the set."
+        ),
+        "slots": Param(
+            False,
+            type="boolean",
+            title="Slots",
+            description="Accept that replication slots of the live database start over.",
+        ),
+        "no_safety_set": Param(
+            False,
+            type="boolean",
+            title="No safety set",
+            description="The live database is too broken to be dumped: the renamed original is the safety copy.",
+        ),
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Only say what would be done."),
+    }
+
+
+class _StepOperator(MaintenanceOperator):
+    """One step of the restore that the form asks for. The system's recovery lease is held meanwhile."""
+
+    is_done_dry = False  # whether a dry run does it too
+
+    def __init__(self, *, trigger_rule: str = "none_failed", **kwargs: Any) -> None:
+        super().__init__(trigger_rule=trigger_rule, **kwargs)
+
+    def step(self, restore: "Restore", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:
+        """Do it and return small JSON."""
+        raise NotImplementedError
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Return small JSON."""
+        if context["params"].get("dry_run") and not self.is_done_dry:
+            raise AirflowSkipException("This is a dry run: nothing is touched.")
+        with _opened(context, self.log.info) as (restore, ports):
+            return self.step(restore, ports, context)
+
+
+class RestorePreflightOperator(_StepOperator):
+    """Chooses the set and says what would be done; refuses what cannot be, and whom the settings do not name."""
+
+    is_done_dry = True
+
+    def step(self, restore: "Restore", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:
+        """Return the set and what there is to know, for the approval."""
+        from tdev_operators.core.recovery.approvals import refuse_strangers  # noqa: PLC0415  not while parsing
+
+        ports.ledger.open_item(ref_of(context, tier=ITEM, item=ITEM), ports.clock())
+        refuse_strangers(ports.settings.recovery, restore.request.requested_by)
+        choice, told = restore.choose(), restore.preflight()
+        for line in told:
+            self.log.info("%s", line)
+        point = f"{choice.manifest.recovery_point:%Y-%m-%d %H:%M:%S} UTC"
+        return {"set_id": choice.set_id, "recovery_point": point, "missing": choice.missing, "told": told}
+
+
+class RestoreApprovalOperator(HITLOperator):
+    """Asks a person of the settings whether the live database may be replaced; skipped where it is not.
+
+    `after` is an earlier approval's task: its person cannot approve again. Rejected, or not answered in time, it
+    fails, and the journal says why nothing was restored.
+    """
+
+    def __init__(self, *, after: str = "", **kwargs: Any) -> None:
+        super().__init__(
+            subject="Replace the live database?",
+            options=[APPROVE, REJECT],
+            defaults=REJECT,
+            trigger_rule="none_failed",
+            **{**kwargs, "execution_timeout": None, "retries": 0},  # the wait is bounded by response_timeout
+        )
+        self.after = after
+
+    def execute(self, context: "Context") -> Any:
+        """Ask those who may, and wait without holding a worker."""
+        from tdev_operators.core.recovery.approvals import may_approve  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.settings import load_settings  # noqa: PLC0415
+
+        request, rules = request_of(context), load_settings().recovery
+        if not request.replaces_live or context["params"].get("dry_run"):
+            raise AirflowSkipException("The live database is not replaced: nobody is asked.")
+        people = may_approve(rules, request.requested_by, self._already(context))
+        self.assigned_users = [{"id": person.auth_id, "name": person.username} for person in people]
+        self.response_timeout = timedelta(hours=rules.approval_hours)
+        found = context["ti"].xcom_pull(task_ids=f"{ITEM}.preflight") or {}
+        told = "\n".join(f"- {line}" for line in found.get("told", ()))
+        missing = f"\n\n**The set is not PROVEN: {found['missing']}.**" if found.get("missing") else ""
+        self.body = (
+            f"{request.requested_by} asks to replace the live database by the set {found.get('set_id')}, recovery "
+            f"point {found.get('recovery_point')}. What was written since is lost to the application; the renamed "
+            f"original keeps it.{missing}\n\nThe restored database is proven, then services are stopped. Until it "
+            f"is opened to the application, everything is taken back by itself.\n\n{told}"
+        )
+        return super().execute(context)
+
+    def execute_complete(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
+        """Return who approved.
+
+        Raises:
+            AccessDeniedError: it was rejected, nobody answered, or somebody answered who may not.
+        """
+        from tdev_operators.core.recovery.approvals import may_approve  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.settings import load_settings  # noqa: PLC0415
+
+        answer = super().execute_complete(context, event)
+        who = (answer.get("responded_by_user") or {}).get("name", "")
+        request, rules = request_of(context), load_settings().recovery
+        refused = ""
+        if APPROVE not in answer["chosen_options"]:
+            refused = f"{who} rejected it." if who else "Nobody answered in time."
+        elif who not in {one.username for one in may_approve(rules, request.requested_by, self._already(context))}:
+            refused = f"{who or 'Somebody without a name'} may not approve this."
+        if refused:
+            with _opened(context, self.log.info) as (restore, ports):
+                restore.note_refusal(refused)
+                ports.ledger.journal(ref_of(context, tier=ITEM, item=ITEM), "refused", {"why": refused})
+            raise AccessDeniedError(refused)
+        return {"approved_by": who, "at": str(answer["responded_at"])}
+
+    def _already(self, context: "Context") -> list[str]:
+        earlier = context["ti"].xcom_pull(task_ids=self.after) if self.after else None
+        return [earlier["approved_by"]] if earlier else []
+
+
+class RestoreApprovedOperator(_StepOperator):
+    """Notes in the journal who approved, after comparing the names once more; skipped where nobody was asked."""
+
+    def __init__(self, *, approvals: list[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.approvals = approvals
+
+    def step(self, restore: "Restore", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:
+        """Return who approved."""
+        if not restore.request.replaces_live:
+            raise AirflowSkipException("The live database is not replaced: nobody was asked.")
+        answers = [context["ti"].xcom_pull(task_ids=task_id) for task_id in self.approvals]
+        people = [answer["approved_by"] for answer in answers if answer]
+        restore.note_approvals(people)
+        ref = ref_of(context, tier=ITEM, item=ITEM)
+        ports.ledger.journal(ref, "approved", {"by": people, "asked_by": restore.request.requested_by})
+        return {"approved_by": people}
+
+
+class RestoreSafetySetOperator(_StepOperator):
+    """Takes a set of the live database before it is replaced; skipped where it is not, or where that is impossible."""
+
+    def step(self, restore: "Restore", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:  # noqa: ARG002
+        """Return the set's id."""
+        from tdev_operators.core.backup.take import Request, take_set  # noqa: PLC0415  not while parsing
+        from tdev_operators.operators.backup import alone  # noqa: PLC0415
+
+        if not restore.request.replaces_live or restore.request.no_safety_set:
+            raise AirflowSkipException("No safety set is taken in this restore.")
+        request = Request(holder=f"{restore.request.recovery_id} safety", databases=(restore.source_name,), buckets=())
+        with alone(ports, request.holder, lambda: None) as (backup, check):
+            taken = take_set(backup, ports.settings, request, check=check, progress=self.log.info)
+        restore.note_safety_set(taken.manifest.set_id)
+        return {"set_id": taken.manifest.set_id}
+
+
+class RestoreDatabaseOperator(_StepOperator):
+    """Restores the database beside the live one, and proves it there."""
+
+    def step(self, restore: "Restore", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:  # noqa: ARG002
+        """Return what stands there."""
+        restored = restore.restore_database()
+        if restored is None:
+            raise AirflowSkipException("No database is restored.")
+        return {"database": restored.name, "proven": restored.is_proven, "rows": restored.rows}
+
+
+class RestoreBucketsOperator(_StepOperator):
+    """Restores the buckets that the form names."""
+
+    def step(self, restore: "Restore", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:  # noqa: ARG002
+        """Return how many objects were written."""
+        if not restore.request.buckets:
+            raise AirflowSkipException("No bucket is restored.")
+        return {bucket.name: bucket.written for bucket in restore.restore_buckets()}
+
+
+class RestoreReplaceOperator(_StepOperator):
+    """Stops the services, gives the restored database the live one's name, opens it, starts the services."""
+
+    def step(self, restore: "Restore", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:
+        """Return the names, and how the system is afterwards."""
+        from tdev_operators.core.health.run import run_health_check  # noqa: PLC0415  not while parsing
+        from tdev_operators.hooks.assembly import airflow_connections, system_ports  # noqa: PLC0415
+
+        if not restore.request.replaces_live:
+            raise AirflowSkipException("The live database is not replaced.")
+        places = restore.replace_live()
+        ports.ledger.journal(
+            ref_of(context, tier=ITEM, item=ITEM), "replaced", {"live": places.live_name, "kept_as": places.old_name}
+        )
+        outcome = run_health_check(system_ports(ports.settings, airflow_connections()), ports.settings)
+        restore.note_health(outcome)
+        return {"live": places.live_name, "kept_as": places.old_name, "health": outcome.verdict.value}
+
+
+class RestoreSettleOperator(_StepOperator):
+    """Takes back what is half-done, whatever ended early, and records the outcome from the journal."""
+
+    is_done_dry = True
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trigger_rule="all_done", **kwargs)
+
+    def step(self, restore: "Restore", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:
+        """Return what was settled, and the verdict."""
+        from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.recovery.told import results_of  # noqa: PLC0415
+
+        settled = restore.settle()
+        self.log.info("%s", settled)
+        now = ports.clock()
+        results = results_of(restore.journal, now, dry_run=bool(context["params"].get("dry_run")))
+        ref = ref_of(context, tier=ITEM, item=ITEM)
+        begun = ports.ledger.item(ref)
+        outcome = ItemOutcome(results, begun.started_at if begun else restore.journal.entries[0].at, now)
+        ports.ledger.close_item(ref, outcome)
+        return {"settled": settled, "verdict": outcome.verdict.value, "journal": restore.journal.place}
+
+
+@contextmanager
+def _opened(context: "Context", progress: "Callable[[str], None]") -> "Iterator[tuple[Restore, ReportingPorts]]":
+    from tdev_operators.core.recovery.restore import Restore  # noqa: PLC0415  not while parsing
+    from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
+    from tdev_operators.hooks.recovery_assembly import recovery_ports  # noqa: PLC0415
+
+    ports, request = task_ports(), request_of(context)
+    name = f"recovery:{ports.settings.system.name}"
+    with (
+        ports.ledger.lease(name, request.recovery_id) as lease,
+        recovery_ports(ports.settings, airflow_connections()) as recovery,
+    ):
+        check = refusal_when_lost(lease, name)
+        yield Restore(recovery, ports.settings, request, progress=progress, check=check), ports
+        check()
+
+
+def request_of(context: "Context") -> "RestoreRequest":
+    """Return what the form asks for.
+
+    Raises:
+        InputError: the fields contradict each other.
+    """
+    from tdev_operators.core.recovery.request import RestoreRequest, recovery_id_of  # noqa: PLC0415  not while parsing
+
+    asked, run = context["params"], context["dag_run"]
+    return RestoreRequest(
+        recovery_id=recovery_id_of(ITEM, run.run_id),
+        requested_by=run.triggering_user_name or "",
+        which=asked.get("set") or "",
+        unproven=asked["unproven"],
+        database=asked["database"],
+        new_name=asked.get("new_name") or "",
+        tables=tuple(asked.get("tables") or ()),
+        buckets=tuple(asked.get("buckets") or ()),
+        buckets_into=asked["buckets_into"],
+        overwrite_newer=asked["overwrite_newer"],
+        remove_surplus=asked["remove_surplus"],
+        slots=asked["slots"],
+        no_safety_set=asked["no_safety_set"],
+    )

@@ -1,0 +1,82 @@
+"""`tdev restore` without Airflow and without a ledger: bucket, server and credentials are enough."""
+
+import argparse
+import io
+import json
+
+import pytest
+
+from sandbox.system import Sandbox
+from tdev_operators.cli.restore import add_arguments, restore
+from tdev_operators.core.errors import AccessDeniedError, InputError
+from tdev_operators.core.settings import load_settings
+from tests.core.backup.whole_sets import House
+
+pytestmark = [pytest.mark.xdist_group("recovery"), pytest.mark.timeout(120)]
+
+
+@pytest.fixture(scope="module")
+def house():
+    with Sandbox.start("small", engine=False) as system:
+        house = House(system, "t-developer")
+        house.take()
+        assert house.verify().proven
+        yield house
+
+
+@pytest.fixture
+def tdev(house):
+    """Run `tdev restore` with these words; return the exit status and what it printed."""
+
+    def run(*words):
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        needed = ("AIRFLOW_CONN_TDEV_AWS", "AIRFLOW_CONN_TDEV_RESTORE")
+        environment = {name: house.system.environment[name] for name in needed}
+        out = io.StringIO()
+        settings = load_settings(house.system.settings_file)
+        return restore(parser.parse_args(words), environment=environment, settings=settings, out=out), out.getvalue()
+
+    return run
+
+
+def names(house):
+    with house.system.source.connect("postgres") as connection:
+        return {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+
+
+def test_the_dry_run_names_the_set_and_touches_nothing(house, tdev):
+    before = names(house)
+    status, printed = tdev("--dry-run", "--buckets", "agents")
+    assert status == 0
+    assert "set 000001-" in printed
+    assert "GB are free on sandbox" in printed
+    assert names(house) == before
+
+
+def test_a_set_stands_beside_the_live_database_and_a_second_word_goes_on(house, tdev):
+    status, printed = tdev("--name", "by_shell", "--recovery", "restore-shell-1")
+    assert status == 0
+    assert "database by_shell: " in printed
+    assert "equal to the source at the snapshot" in printed
+    status, printed = tdev("--name", "by_shell", "--recovery", "restore-shell-1", "--json")
+    assert status == 0
+    assert json.loads(printed)["database"]["name"] == "by_shell"
+    with pytest.raises(InputError, match="is there already"):
+        tdev("--name", "by_shell")
+
+
+def test_replacing_the_live_database_wants_two_people(house, tdev):
+    for people in ([], ["--approved-by", "lead"], ["--approved-by", "lead", "--approved-by", "lead"]):
+        with pytest.raises(AccessDeniedError, match="needs 2 approvals"):
+            tdev("--into", "live", "--no-safety-set", *people)
+
+
+def test_the_live_database_is_replaced_from_a_shell(house, tdev):
+    with house.system.database() as database:
+        database.execute("DROP TABLE metrics CASCADE")
+    status, printed = tdev("--into", "live", "--no-safety-set", "--approved-by", "lead", "--approved-by", "deputy")
+    assert status == 0
+    assert "t_developer is the restored database; the old one is kept as t_developer_old_" in printed
+    with house.system.database() as database:
+        assert database.execute("SELECT count(*) > 0 FROM metrics").fetchone() == (True,)
