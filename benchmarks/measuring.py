@@ -186,7 +186,7 @@ class _Watch:
 
     def _look(self) -> None:
         while True:
-            last, start = self._ended.is_set(), time.monotonic()
+            last, start = self._ended.is_set(), time.thread_time()
             self.peak_disk_bytes = max(self.peak_disk_bytes, _disk_bytes(self.folder) - self._at_first)
             if self.pid is not None:
                 memory = sum(map(_memory_bytes, _tree(self.pid)))
@@ -194,7 +194,7 @@ class _Watch:
             if last:
                 return
             # A folder of thousands of files takes time to look at: never more than a tenth of one core.
-            self._ended.wait(max(_WATCH_SECONDS, 10 * (time.monotonic() - start)))
+            self._ended.wait(max(_WATCH_SECONDS, 10 * (time.thread_time() - start)))
 
 
 def _disk_bytes(folder: Path) -> int:

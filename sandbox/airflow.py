@@ -106,7 +106,7 @@ class Airflow:
         self._wait_healthy()
         return self
 
-    def run(self, name: str, *argv: str, env: Mapping[str, str] | None = None, seconds: float = 180.0) -> str:
+    def run(self, name: str, *argv: str, env: Mapping[str, str] | None = None, seconds: float = 400.0) -> str:
         """Run one command to its end in Airflow's environment and return what it printed.
 
         Raises:
@@ -139,7 +139,7 @@ class Airflow:
         self._spawn(component)
         self._wait_healthy()
 
-    def _wait_healthy(self, seconds: float = 120.0) -> None:
+    def _wait_healthy(self, seconds: float = 300.0) -> None:
         deadline = time.monotonic() + seconds
         while True:
             health = self._ask("GET", "/api/v2/monitor/health").json()
@@ -171,7 +171,7 @@ class Airflow:
         # Without `verify` it reads the machine's whole list of authorities each time, and there is no TLS here.
         return httpx.request(method, f"{self.url}{path}", timeout=60, verify=False, **kwargs)
 
-    def wait_for_dag(self, dag_id: str, *, seconds: float = 120.0) -> None:
+    def wait_for_dag(self, dag_id: str, *, seconds: float = 300.0) -> None:
         """Wait until a DAG is known, and fail with the import errors if it does not come."""
         deadline = time.monotonic() + seconds
         while self.api("GET", f"/dags/{dag_id}").status_code != httpx.codes.OK:
@@ -188,7 +188,7 @@ class Airflow:
             raise SandboxError(f"{dag_id} was not started: {answer.status_code} {answer.text}")
         return str(answer.json()["dag_run_id"])
 
-    def wait_for_run(self, dag_id: str, run_id: str, *, seconds: float = 180.0) -> str:
+    def wait_for_run(self, dag_id: str, run_id: str, *, seconds: float = 400.0) -> str:
         """Return the final state of a run: success or failed."""
         deadline = time.monotonic() + seconds
         while True:

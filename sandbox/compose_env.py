@@ -15,6 +15,7 @@ from sandbox.system import OPERATORS_ADDRESS, PUBLIC_NAMES
 SETTINGS = {
     "hosts": [{"name": "t-developer", "reach": "local", "disks": ["/var/log/t-developer"], "services": []}],
     "public_names": [{"name": name, "port": 8443} for name in PUBLIC_NAMES],
+    "recovery": {"database_host": ""},
     "tls": {"ca_file": "/var/log/t-developer/ca.pem"},
     "alerts": {
         "channels": ["mail"],

@@ -21,6 +21,10 @@ _OF_THIS_MACHINE = {
         "load_per_core": {"warning": 50, "critical": 100},
     },
     "database": {"minimum_statistics_age_hours": 0},
+    "api": {
+        "latency_p50_ms": {"warning": 5_000, "critical": 15_000},
+        "latency_p95_ms": {"warning": 5_000, "critical": 15_000},
+    },
     "security": {"own_probes_24h": 10_000},  # here the check runs again and again
 }
 _NOT_IN_A_SANDBOX = [

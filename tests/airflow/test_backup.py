@@ -93,7 +93,7 @@ def test_the_evening_ends_proven_and_a_damaged_set_is_never_called_so(well):
     assert events(well, "tdev/backup/proven") == [second, set_id, *proven]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_form_is_refused_when_it_names_what_is_not_there(well):
     run_id = well.airflow.trigger(DAG, {"items": ["backup"], "backup_databases": ["payroll"]})
     state = well.airflow.wait_for_run(DAG, run_id, seconds=300)
@@ -101,7 +101,7 @@ def test_the_form_is_refused_when_it_names_what_is_not_there(well):
     assert "backup.databases has no payroll; choose from what it lists." in well.airflow.task_log(run_id, "backup.take")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_full_back_up_of_the_week_is_taken_and_proven_in_one_go(well):
     state, run_id, reports = run(well, "full_backup", dag="tdev_weekly")
     found = verdicts(reports["full_backup"])

@@ -127,7 +127,7 @@ def container():
         yield Container(supervisor)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_run_succeeds_across_the_services_of_the_file(container):
     box = container
     mail = [sys.executable, "-m", "aiosmtpd", "-n", "-l", f"127.0.0.1:{box.mail}"]

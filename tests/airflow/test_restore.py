@@ -1,9 +1,8 @@
 """The restore in a real Airflow with FAB: who may start it, who may approve, and what stands there afterwards."""
 
-import time
-
 import pytest
 
+from tests.airflow.humans import answer, wait_until_asked
 from tests.airflow.test_daily import read_report
 
 DAG = "tdev_restore"
@@ -19,23 +18,9 @@ def proven(house):
 
 
 def start(house, conf, user="lead"):
-    answer = house.airflow.api("POST", f"/dags/{DAG}/dagRuns", user=user, json={"logical_date": None, "conf": conf})
-    return answer.status_code, answer.json().get("dag_run_id", "")
-
-
-def waiting(house, run_id, task, seconds=120):
-    """Wait until a task waits for a human, and until the process that asked has ended."""
-    deadline = time.monotonic() + seconds
-    while house.airflow.states(DAG, run_id).get(task) != "awaiting_input":
-        assert time.monotonic() < deadline, house.airflow.states(DAG, run_id)
-        time.sleep(0.5)
-    time.sleep(3)
-
-
-def answer(house, run_id, task, user, option="Approve"):
-    path = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/{task}/-1/hitlDetails"
-    body = {"chosen_options": [option], "params_input": {}}
-    return house.airflow.api("PATCH", path, user=user, json=body).status_code
+    body = {"logical_date": None, "conf": conf}
+    started = house.airflow.api("POST", f"/dags/{DAG}/dagRuns", user=user, json=body)
+    return started.status_code, started.json().get("dag_run_id", "")
 
 
 def failures(house, run_id):
@@ -75,13 +60,13 @@ def test_two_others_approve_and_the_live_database_is_replaced(proven):
     with house.system.database() as database:
         database.execute("UPDATE agents SET name = name || ' (broken)'")
     _, run_id = start(house, LIVE)
-    waiting(house, run_id, "restore.approve")
-    assert answer(house, run_id, "restore.approve", "lead") == 403, "who asked does not approve"
-    assert answer(house, run_id, "restore.approve", "engineer") == 403
-    assert answer(house, run_id, "restore.approve", "deputy") == 200
-    waiting(house, run_id, "restore.approve_again")
-    assert answer(house, run_id, "restore.approve_again", "deputy") == 403, "two approvals are two people"
-    assert answer(house, run_id, "restore.approve_again", "director") == 200
+    wait_until_asked(house, DAG, run_id, "restore.approve")
+    assert answer(house, DAG, run_id, "restore.approve", user="lead") == 403, "who asked does not approve"
+    assert answer(house, DAG, run_id, "restore.approve", user="engineer") == 403
+    assert answer(house, DAG, run_id, "restore.approve", user="deputy") == 200
+    wait_until_asked(house, DAG, run_id, "restore.approve_again")
+    assert answer(house, DAG, run_id, "restore.approve_again", user="deputy") == 403, "two approvals are two people"
+    assert answer(house, DAG, run_id, "restore.approve_again", user="director") == 200
     house.airflow.wait_for_run(DAG, run_id)
     found = results(report_of(house, run_id))
     assert found["restore.live"]["verdict"] == "OK", failures(house, run_id)
@@ -95,8 +80,8 @@ def test_two_others_approve_and_the_live_database_is_replaced(proven):
 def test_a_rejected_restore_is_red_and_touches_nothing(proven):
     house = proven
     _, run_id = start(house, LIVE)
-    waiting(house, run_id, "restore.approve")
-    assert answer(house, run_id, "restore.approve", "director", "Reject") == 200
+    wait_until_asked(house, DAG, run_id, "restore.approve")
+    assert answer(house, DAG, run_id, "restore.approve", "Reject", user="director") == 200
     assert house.airflow.wait_for_run(DAG, run_id) == "failed"
     found = results(report_of(house, run_id))
     assert found["restore.approval"]["summary"] == "Not restored: director rejected it."

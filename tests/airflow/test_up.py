@@ -23,7 +23,7 @@ def folder():
         yield Path(name)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_up_shows_the_verdicts_keeps_the_ui_up_and_leaves_nothing(tmp_path, folder):
     environment = {**os.environ, "TDEV_SANDBOX_FILE": str(tmp_path / "sandbox.json"), "TMPDIR": str(folder)}
     with (tmp_path / "out").open("wb") as out:
@@ -53,7 +53,7 @@ def test_up_shows_the_verdicts_keeps_the_ui_up_and_leaves_nothing(tmp_path, fold
     assert children_with(str(folder)) == []
 
 
-def wait_for(file: Path, text: str, process: subprocess.Popen, seconds: float = 300) -> str:
+def wait_for(file: Path, text: str, process: subprocess.Popen, seconds: float = 600) -> str:
     deadline = time.monotonic() + seconds
     while text not in (printed := file.read_text(errors="replace")):
         assert process.poll() is None, printed

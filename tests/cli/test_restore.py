@@ -8,6 +8,8 @@ import pytest
 
 from sandbox.system import Sandbox
 from tdev_operators.cli.restore import add_arguments, restore
+from tdev_operators.cli.which_backup import add_arguments as which_arguments
+from tdev_operators.cli.which_backup import which_backup
 from tdev_operators.core.errors import AccessDeniedError, InputError
 from tdev_operators.core.settings import load_settings
 from tests.core.backup.whole_sets import House
@@ -52,6 +54,24 @@ def test_the_dry_run_names_the_set_and_touches_nothing(house, tdev):
     assert "set 000001-" in printed
     assert "GB are free on sandbox" in printed
     assert names(house) == before
+
+
+def test_one_command_says_which_set_would_be_used(house):
+    parser = argparse.ArgumentParser()
+    which_arguments(parser)
+    environment = {"AIRFLOW_CONN_TDEV_AWS": house.system.environment["AIRFLOW_CONN_TDEV_AWS"]}
+    settings, out = load_settings(house.system.settings_file), io.StringIO()
+    assert which_backup(parser.parse_args([]), environment=environment, settings=settings, out=out) == 0
+    assert out.getvalue().startswith("000001-")
+    assert "by restoring it and comparing every table" in out.getvalue()
+    out = io.StringIO()
+    assert which_backup(parser.parse_args(["--json"]), environment=environment, settings=settings, out=out) == 0
+    told = json.loads(out.getvalue())
+    assert told["seconds"] > 0
+    assert told["age_seconds"] > 0
+    empty = settings.model_copy(update={"system": settings.system.model_copy(update={"name": "another"})})
+    assert which_backup(parser.parse_args([]), environment=environment, settings=empty, out=out) == 1
+    assert "nothing is PROVEN" in out.getvalue()
 
 
 def test_a_set_stands_beside_the_live_database_and_a_second_word_goes_on(house, tdev):

@@ -72,7 +72,7 @@ def backup(
     """
     settings, out, now = settings or load_settings(), out or sys.stdout, now or utc_now()
     connections = EnvironmentConnections(environment)
-    with _repository(settings, connections) as repository:
+    with repository_of(settings, connections) as repository:
         match args.action:
             case "list":
                 return _list(repository.sets(), now, out, as_json=args.json)
@@ -93,7 +93,8 @@ def backup(
 
 
 @contextmanager
-def _repository(settings: Settings, connections: ConnectionSource) -> Iterator[Repository]:
+def repository_of(settings: Settings, connections: ConnectionSource) -> Iterator[Repository]:
+    """Open the sets of the system."""
     # Not at the top: the other commands do without boto3, which takes a second to import.
     from tdev_operators.hooks.backup_store import S3BackupStore  # noqa: PLC0415
 

@@ -222,6 +222,14 @@ class Settings(Section):
         refuse_twins((host.name for host in hosts), "name")
         return hosts
 
+    @model_validator(mode="after")
+    def _knows_the_databases_host(self) -> Self:
+        name = self.recovery.database_host
+        if name and name not in {host.name for host in self.hosts}:
+            names = ", ".join(host.name for host in self.hosts)
+            raise ValueError(f"recovery.database_host is {name!r}; write one of [[hosts]] ({names}), or nothing")
+        return self
+
     @field_validator("public_names")
     @classmethod
     def _are_different_ends(cls, names: tuple[PublicName, ...]) -> tuple[PublicName, ...]:
