@@ -230,7 +230,7 @@ class RestoreSafetySetOperator(_StepOperator):
 
         if not restore.request.replaces_live or restore.request.no_safety_set:
             raise AirflowSkipException("No safety set is taken in this restore.")
-        request = Request(holder=f"{restore.request.recovery_id} safety", databases=(restore.source_name,), buckets=())
+        request = Request(holder=f"{restore.request.recovery_id} safety", databases=(restore.source_name,))
         with alone(ports, request.holder, lambda: None) as (backup, check):
             taken = take_set(backup, ports.settings, request, check=check, progress=self.log.info)
         restore.note_safety_set(taken.manifest.set_id)

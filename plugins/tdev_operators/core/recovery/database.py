@@ -29,7 +29,6 @@ LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer ones off
 _MARK = "tdev_restore"
 _PUBLIC = "schema public"
 _PROOF_LIMIT_BYTES = 256 * 1024 * 1024
-_NAMED = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ _APPLICATION = "tdev-restore"
 _POLL_SECONDS = 0.2
 _TERMINATE_SECONDS = 20.0
 _PUBLIC_ROLE = SQL("PUBLIC")
-# Settings that are lists of names: as one literal they would be one name. The server itself copies them as they are.
 _PRIVILEGES = {"CONNECT": SQL("CONNECT"), "CREATE": SQL("CREATE"), "TEMPORARY": SQL("TEMPORARY")}
+# Settings that are lists of names: as one literal they would be one name. The server itself copies them as they are.
 _LISTS = frozenset({"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"})
 
 
@@ -173,7 +173,7 @@ def _carry_over(session: Session, places: Places) -> None:
         SQL("COMMENT ON DATABASE {} IS {}").format(new, Literal(facts["comment"] or None)),
         SQL("ALTER DATABASE {} RESET ALL").format(new),
     ]
-    statements += _grants(session, live, places.new_name)
+    statements += _grants(session, live, places.new_name, facts["owner"])
     for row in session.rows(load_sql("recovery/settings"), {"name": live}):
         statements += _setting(new, row)
     session.rows("BEGIN")
@@ -186,12 +186,12 @@ def _carry_over(session: Session, places: Places) -> None:
     session.rows("COMMIT")
 
 
-def _grants(session: Session, live: str, new: str) -> list[Composed]:
-    """Return what makes the grants on `new` those on `live`. The owner is the same by then."""
+def _grants(session: Session, live: str, new: str, owner: str) -> list[Composed]:
+    """Return what makes the grants on `new` those on `live`. Both have the same owner by then."""
     database = Identifier(new)
     granted = session.rows(load_sql("recovery/grants"), {"name": new})
     # The owner's own rights go too: by ALTER DATABASE ... OWNER TO they have come from the former one.
-    grantees = {row["grantee"] for row in granted} | {"", _database(session, live)["owner"]}
+    grantees = {row["grantee"] for row in granted} | {"", owner}
     statements = [SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, _role(name)) for name in sorted(grantees)]
     for row in session.rows(load_sql("recovery/grants"), {"name": live}):
         option = SQL(" WITH GRANT OPTION") if row["is_grantable"] else SQL("")
