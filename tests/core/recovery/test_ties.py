@@ -9,7 +9,7 @@ from tdev_operators.core.recovery.ties import Tie, Ties, refuse_what_cannot_move
 @pytest.fixture
 def look(day):
     def looked(name):
-        with day.ports() as ports, ports.admin.session() as session:
+        with day.ports() as ports, ports.session() as session:
             return ties_of(ports, session, name)
 
     return looked

@@ -135,7 +135,7 @@ class _Beside:
         begun = time.monotonic()
         expected = self._expected()
         chosen = _chosen(expected, self._tables)
-        with self._ports.admin.session(application_name="tdev-restore") as session:
+        with self._ports.session() as session:
             major = int(session.rows("SHOW server_version_num")[0]["server_version_num"]) // 10_000
             if major < self._dump.server_version_num // 10_000:
                 raise InputError(
@@ -156,7 +156,7 @@ class _Beside:
         phases |= self._fill(target, major, expected, chosen, frozenset(roles))
         restored = self._proven(target, major, oid, expected, chosen, phases)
         self._journal.note(self._step, "done", **restored.facts())
-        with self._ports.admin.session(application_name="tdev-restore") as session:
+        with self._ports.session() as session:
             session.rows(_commented(self._name, self._mark("proven" if restored.is_proven else "NOT proven")))
         return restored
 
@@ -198,7 +198,7 @@ class _Beside:
         entry = self._journal.last(self._step)
         if entry is None or entry.event != "intended":
             return False
-        with self._ports.server(self._name).session(application_name="tdev-restore") as session:
+        with self._ports.session(self._name) as session:
             return bool(session.rows(load_sql("recovery/relations_of_users"), {})[0]["relations"] == 0)
 
     def _fill(
@@ -239,7 +239,7 @@ class _Beside:
     def _give_passwords(self, before: frozenset[str]) -> None:
         """Give the roles that were made their passwords: a set holds none unless that was asked for."""
         known = self._settings.recovery.role_passwords
-        with self._ports.admin.session(application_name="tdev-restore") as session:
+        with self._ports.session() as session:
             made = {str(row["name"]) for row in session.rows(load_sql("recovery/roles"))} - before
             for role in sorted(made & known.keys()):
                 session.set_password(role, self._ports.password_of(known[role]))

@@ -200,7 +200,7 @@ class Restore:
             raise InputError("No database is restored, so that nothing takes the live one's place.")
         live = restored.source
         if self.journal.last(OPEN) is None:
-            with self._ports.admin.session(application_name="tdev-restore") as session:
+            with self._ports.session() as session:
                 refuse_what_cannot_move(ties_of(self._ports, session, live), live, slots_accepted=self.request.slots)
             self._stop()
             try:
@@ -237,7 +237,7 @@ class Restore:
     def _preflight_database(self, manifest: Manifest) -> list[str]:
         dump = dump_of(manifest, self.request.source)
         told = []
-        with self._ports.admin.session(application_name="tdev-restore") as session:
+        with self._ports.session() as session:
             room = room_for(self._ports, self._settings, session, dump.raw_bytes)
             if room.verdict is Verdict.CRITICAL or (room.verdict is Verdict.UNKNOWN and self.request.replaces_live):
                 raise InputError(room.summary)
@@ -268,7 +268,7 @@ class Restore:
         if (noted := self.journal.done(NAMED)) is not None:
             return str(noted["name"])
         base = f"{dump_of(manifest, self.request.source).name[:40]}_restored_{manifest.sequence:06d}"
-        with self._ports.admin.session(application_name="tdev-restore") as session:
+        with self._ports.session() as session:
             taken = {str(row["name"]) for row in session.rows(load_sql("recovery/names"), {"beginning": base})}
         names = chain([base], (f"{base}_{number}" for number in count(2)))
         name = next(one for one in names if one not in taken)

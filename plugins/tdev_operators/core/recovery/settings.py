@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from tdev_operators.core.setting_types import Days, Positive, Seconds, Section, Text, refuse_twins
+from tdev_operators.core.setting_types import Positive, Seconds, Section, Text, refuse_twins
 
 _SERVICE = "{service}"
 
@@ -23,7 +23,6 @@ class RecoverySettings(Section):
     database_host: str  # of [[hosts]]: where the server keeps its data; empty: nobody can see how much room there is
     room_percent: Annotated[float, Field(ge=100, le=1000)]  # free disk that is asked for, of what the database takes
     drain_seconds: Seconds  # who is connected may finish for so long before the names are exchanged
-    keep_old_days: Days  # the replaced database stays at least so long, and until a newer set is PROVEN
     service_stop: Annotated[tuple[Text, ...], Field(min_length=1)]
     service_start: Annotated[tuple[Text, ...], Field(min_length=1)]
     service_alive: Annotated[tuple[Text, ...], Field(min_length=1)]  # exit status 0: it runs

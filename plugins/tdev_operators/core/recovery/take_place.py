@@ -25,7 +25,6 @@ from tdev_operators.core.sql import load_sql
 
 EXCHANGE, OPEN = "exchange", "open"
 
-_APPLICATION = "tdev-restore"
 _POLL_SECONDS = 0.2
 _TERMINATE_SECONDS = 20.0
 _PUBLIC_ROLE = SQL("PUBLIC")
@@ -76,7 +75,7 @@ def take_place(
         raise InputError(
             f"The database {restored.name} is not proven ({_why_not(restored)}); it does not take the place of {live}."
         )
-    with ports.admin.session(application_name=_APPLICATION) as session:
+    with ports.session() as session:
         places = _places(session, restored, live, journal, f"{ports.clock():%Y%m%d_%H%M%S}")
         if _name_of(session, places.new_oid) == places.live_name:
             return places  # an earlier try came so far
@@ -96,7 +95,7 @@ def take_place(
 def open_to_the_application(ports: RecoveryPorts, journal: Journal) -> Places:
     """Let connections into the restored database. From here on there is no automatic way back."""
     places = _noted(journal)
-    with ports.admin.session(application_name=_APPLICATION) as session:
+    with ports.session() as session:
         if _name_of(session, places.new_oid) != places.live_name:
             raise InputError(f"The database {places.live_name} is not the restored one; nothing is opened.")
         if journal.done(OPEN) is None:
@@ -121,7 +120,7 @@ def give_back(ports: RecoveryPorts, journal: Journal, *, progress: Callable[[str
             "that. See docs/restore.md for the way back by hand."
         )
     places = _noted(journal)
-    with ports.admin.session(application_name=_APPLICATION) as session:
+    with ports.session() as session:
         if _name_of(session, places.live_oid) == places.old_name:
             session.rows("BEGIN")
             session.rows(_renaming(places.live_name, places.new_name))

@@ -47,7 +47,7 @@ def ties_of(ports: RecoveryPorts, admin: Session, name: str) -> Ties:
         if database == name:
             continue
         try:
-            with ports.server(database).session(application_name="tdev-restore") as session:
+            with ports.session(database) as session:
                 found += [
                     Tie("foreign server", server["name"], database)
                     for server in session.rows(load_sql("recovery/foreign_servers"), {"name": name})
