@@ -92,6 +92,13 @@ def test_replacing_the_live_database_wants_two_people(house, tdev):
             tdev("--into", "live", "--no-safety-set", *people)
 
 
+def test_without_a_safety_set_it_is_refused_before_anything_is_restored(house, tdev):
+    before = names(house)
+    with pytest.raises(InputError, match="no safety set"):
+        tdev("--into", "live", "--approved-by", "lead", "--approved-by", "deputy")
+    assert names(house) == before
+
+
 def test_the_live_database_is_replaced_from_a_shell(house, tdev):
     with house.system.database() as database:
         database.execute("DROP TABLE metrics CASCADE")

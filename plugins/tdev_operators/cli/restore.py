@@ -87,6 +87,7 @@ def restore(
             return 0
         if request.replaces_live:
             work.note_approvals(args.approved_by)
+            work.refuse_unready()  # not only after hours of restoring
         try:
             restored = work.restore_database()
             buckets = work.restore_buckets()

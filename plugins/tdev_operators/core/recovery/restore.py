@@ -181,6 +181,20 @@ class Restore:
         """Note that a set of the live database was completed before it is replaced."""
         self.journal.note(SAFETY, "done", set_id=set_id)
 
+    def refuse_unready(self) -> None:
+        """Refuse to replace the live database before anything was restored for it.
+
+        Raises:
+            AccessDeniedError: too few people approved.
+            InputError: no safety set was taken, and nobody accepted that.
+        """
+        approved = self.journal.done(APPROVED)
+        refuse_unapproved(
+            self._settings.recovery, self.request.requested_by, approved["by"] if approved else (), NEEDED_FOR_LIVE
+        )
+        if self.journal.done(SAFETY) is None and not self.request.no_safety_set:
+            raise InputError("There is no safety set of the live database; take one, or tick «no safety set».")
+
     def replace_live(self) -> Places:
         """Stop the services, exchange the names, open the restored database, start the services.
 
@@ -189,12 +203,7 @@ class Restore:
             InputError: no safety set was taken and nobody accepted that; or what `take_place` refuses.
             TransientError: try again; it goes on where it stopped.
         """
-        approved = self.journal.done(APPROVED)
-        refuse_unapproved(
-            self._settings.recovery, self.request.requested_by, approved["by"] if approved else (), NEEDED_FOR_LIVE
-        )
-        if self.journal.done(SAFETY) is None and not self.request.no_safety_set:
-            raise InputError("There is no safety set of the live database; take one, or tick «no safety set».")
+        self.refuse_unready()
         restored = self.restore_database()
         if restored is None:
             raise InputError("No database is restored, so that nothing takes the live one's place.")
