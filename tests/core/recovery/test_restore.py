@@ -71,15 +71,19 @@ def test_one_name_is_one_request(day):
         pass
 
 
+def restored_objects(day):
+    return [key for key in day.house.keys() if "/restored/" in key]
+
+
 def test_the_dry_run_says_what_would_happen_and_touches_nothing(day):
-    before = day.names()
+    databases, objects = day.names(), restored_objects(day)
     with day.restore(buckets=("agents",), buckets_into="scratch") as restore:
         told = "\n".join(restore.preflight())
     assert "agents -> t-developer-backups/" in told
     assert "missing: written" in told
     assert "GB are free on sandbox" in told
-    assert day.names() == before
-    assert not [key for key in list(day.house.keys()) if "/restored/" in key]
+    assert day.names() == databases
+    assert restored_objects(day) == objects
 
 
 @pytest.mark.parametrize("verdict", [Verdict.CRITICAL, Verdict.UNKNOWN])
