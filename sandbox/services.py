@@ -1,4 +1,4 @@
-"""Services of a sandbox, in systemctl's place: `python services.py SOCKET stop|start|is-active SERVICE`.
+"""Services of a sandbox, in systemctl's place: `python services.py SOCKET stop|start|is-active|... SERVICE`.
 
 The sandbox's own process does what is asked, so that what is started here outlives the command that asked.
 """
@@ -17,17 +17,31 @@ _NOT_ACTIVE = 3  # as systemctl's
 
 
 class Services:
-    """Answers at a socket of mode 0600. `parts` are the services' parts of the sandbox by the services' names."""
+    """Answers at a socket of mode 0600. `parts` are the services' parts of the sandbox by the services' names.
+
+    What is `disabled` does not come up in `boot()`, when its machine starts.
+    """
 
     def __init__(self, path: Path, parts: Mapping[str, Any]) -> None:
         """Listen from now on."""
         self.path = path
-        self._parts = parts
+        self.disabled: set[str] = set()
+        self._parts = dict(parts)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         path.chmod(0o600)
         self._listener.listen()
         threading.Thread(target=self._serve, name="services", daemon=True).start()
+
+    def add(self, parts: Mapping[str, Any]) -> None:
+        """Take more services in."""
+        self._parts |= parts
+
+    def boot(self, *services: str) -> None:
+        """Start these services as their machine would when it starts."""
+        for service in services:
+            if service not in self.disabled and not self._parts[service].running:
+                self._parts[service].start()
 
     def command(self, verb: str) -> list[str]:
         """Return the command for the settings; the service's name comes last."""
@@ -50,6 +64,12 @@ class Services:
                     part.start()
                 case "is-active" if not part.running:
                     return _NOT_ACTIVE, "inactive"
+                case "disable":
+                    self.disabled.add(service)
+                case "enable":
+                    self.disabled.discard(service)
+                case "is-enabled" if service in self.disabled:
+                    return 1, "disabled"
         except Exception as error:  # noqa: BLE001 (whatever it was, the one who asked has to hear it)
             return 1, f"{type(error).__name__}: {error}"
         return 0, ""

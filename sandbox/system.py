@@ -1,6 +1,7 @@
 """The whole stand-in as one thing: `Sandbox.start()`."""
 
 import json
+import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,8 +21,9 @@ from sandbox.names import NameServer
 from sandbox.object_store import REGION, ObjectStore
 from sandbox.parts import Part
 from sandbox.postgres import Cluster
-from sandbox.processes import Supervisor
+from sandbox.processes import LOOPBACK, REPOSITORY, Supervisor
 from sandbox.scales import SCALES, ScaleName
+from sandbox.second_side import SecondSide
 from sandbox.seed import Story, load_database, tell_story
 from sandbox.seed_files import write_buckets, write_logs
 from sandbox.services import Services
@@ -69,7 +71,8 @@ class Sandbox:
         )
         self.settings_file = self.home / "tdev.toml"
         self.services: Mapping[str, Part] = {"t-developer-evolution": self.engine, "t-developer-api": self.api}
-        self._services = Services(self.home / "services.sock", self.services)
+        self.unit_commands = Services(self.home / "services.sock", self.services)
+        self.second: SecondSide | None = None
         self._breakages = Breakages(self)
 
     @classmethod
@@ -78,19 +81,22 @@ class Sandbox:
         scale: ScaleName = "small",
         *,
         engine: bool = True,
+        second_side: bool = False,
         engine_interval_seconds: float = 60.0,
         home: Path | None = None,
         now: datetime | None = None,
     ) -> Self:
         """Start everything, in parallel where it can be, and return when all of it answers.
 
-        `now` (aware; default: the real now) is the moment at which the seeded history ends; the engine and the
-        certificates always live in the present.
+        `second_side` adds a standby to fail over to. `now` (aware; default: the real now) is the moment at which the
+        seeded history ends; the engine and the certificates always live in the present.
         """
         supervisor = Supervisor(home)
         try:
             sandbox = cls(supervisor, scale, now or datetime.now(UTC), engine_interval_seconds)
             sandbox._start_parts(engine=engine)
+            if second_side:
+                sandbox.second = SecondSide(sandbox).start()
         except BaseException:
             supervisor.close()
             raise
@@ -172,7 +178,7 @@ class Sandbox:
             "SLACK": {"conn_type": "slackwebhook", "password": self.web_hooks.slack_url},
         }
         named = {f"AIRFLOW_CONN_TDEV_{name}": json.dumps(value) for name, value in connections.items()}
-        return {"TDEV_SETTINGS": str(self.settings_file), **named}
+        return {"TDEV_SETTINGS": str(self.settings_file), **named, **(self.second.environment if self.second else {})}
 
     def _start_parts(self, *, engine: bool) -> None:
         with ThreadPoolExecutor(max_workers=10) as pool:
@@ -223,10 +229,23 @@ class Sandbox:
             "recovery": {
                 "database_host": "sandbox",
                 "drain_seconds": 2,
-                "service_stop": self._services.command("stop"),
-                "service_start": self._services.command("start"),
-                "service_alive": self._services.command("is-active"),
+                "service_stop": self.unit_commands.command("stop"),
+                "service_start": self.unit_commands.command("start"),
+                "service_alive": self.unit_commands.command("is-active"),
                 "people": [{"username": name, "auth_id": name} for name in LEADS],
+            },
+            "drill": {
+                "application": {
+                    "argv": [sys.executable, "-m", "sandbox.api"],
+                    "environment": {
+                        "PGUSER": "t_developer",
+                        "PYTHONPATH": str(REPOSITORY),
+                        "SANDBOX_BIND": LOOPBACK,
+                        "SANDBOX_LOGS": "{folder}",
+                        "SANDBOX_PORT": "{port}",
+                        "SANDBOX_TOKEN": "{token}",
+                    },
+                },
             },
             "public_names": [{"name": name, "port": self.tls.port} for name in PUBLIC_NAMES],
             "dns": {"resolver": f"{self.names.host}:{self.names.port}"},

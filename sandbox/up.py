@@ -23,8 +23,8 @@ def main() -> None:
     def say(text: str) -> None:
         print(f"{time.monotonic() - started:6.1f} s  {text}", flush=True)
 
-    say("starting T-Developer: PostgreSQL, S3, API, evolution engine, TLS, DNS, mail, logs")
-    with Sandbox.start(scale="full") as system:
+    say("starting T-Developer: PostgreSQL and its standby, S3, API, evolution engine, TLS, DNS, mail, logs")
+    with Sandbox.start(scale="full", second_side=True) as system:
         publish(system)  # for `make break` and `make mend`
         say("starting Airflow: metadata, API server, scheduler, DAG processor, triggerer")
         airflow = Airflow(system.supervisor, system.control, system.environment).start()
@@ -39,6 +39,7 @@ def main() -> None:
         print(
             f"""
   Airflow      {airflow.url}   user admin, password {airflow.passwords["admin"]}
+  Team leads   lead {airflow.passwords["lead"]}, deputy {airflow.passwords["deputy"]} (one asks, the other approves)
   Reports      {airflow.url}/tdev/
   Mails        {len(system.mail.files())} in {system.mail.folder}
   Break it     make break WHAT=stall_evolution   (then trigger {_DAG}; `make mend` undoes it)

@@ -36,7 +36,7 @@ class House:
 @pytest.fixture(scope="session")
 def house() -> Iterator[House]:
     """Start everything once; every test leaves the sandbox mended and all trial slots paused."""
-    with Sandbox.start(scale="small") as system:
+    with Sandbox.start(scale="small", second_side=True) as system:
         dags = system.supervisor.home / "dags"
         dags.mkdir()
         for file in [*(REPOSITORY / "dags").glob("*.py"), *(_HERE / "dags").glob("*.py")]:

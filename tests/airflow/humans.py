@@ -2,7 +2,7 @@
 
 import time
 
-from tdev_operators.operators.restore import APPROVE
+from tdev_operators.operators.approval import APPROVE
 
 _PATIENCE_SECONDS = 20.0
 

@@ -53,6 +53,7 @@ def test_its_life(house):
         ("daily", "backup", "0 21 * * *"),
         ("daily", "backup_verification", "0 22 * * *"),
         ("daily", "health_check", "0 9 * * *"),
+        ("monthly", "dr_drill", "0 8 5,15,25 * *"),
         ("weekly", "full_backup", "0 3 * * 1"),
     ]
 

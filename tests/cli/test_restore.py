@@ -7,6 +7,8 @@ import json
 import pytest
 
 from sandbox.system import Sandbox
+from tdev_operators.cli.drill import add_arguments as drill_arguments
+from tdev_operators.cli.drill import drill
 from tdev_operators.cli.restore import add_arguments, restore
 from tdev_operators.cli.which_backup import add_arguments as which_arguments
 from tdev_operators.cli.which_backup import which_backup
@@ -107,3 +109,31 @@ def test_the_live_database_is_replaced_from_a_shell(house, tdev):
     assert "t_developer is the restored database; the old one is kept as t_developer_old_" in printed
     with house.system.database() as database:
         assert database.execute("SELECT count(*) > 0 FROM metrics").fetchone() == (True,)
+
+
+def hold(house, *words):
+    parser = argparse.ArgumentParser()
+    drill_arguments(parser)
+    environment = {"AIRFLOW_CONN_TDEV_AWS": house.system.environment["AIRFLOW_CONN_TDEV_AWS"]}
+    settings, out = load_settings(house.system.settings_file), io.StringIO()
+    return drill(parser.parse_args(words), environment=environment, settings=settings, out=out), out.getvalue()
+
+
+def test_a_drill_needs_the_bucket_alone_and_leaves_its_evidence(house):
+    assert hold(house, "--history") == (0, "No drill was ever held.\n")
+    status, printed = hold(house, "--by", "lead")
+    assert status == 0, printed
+    assert "OK       drill.rto" in printed
+    status, printed = hold(house, "--json")
+    assert (status, json.loads(printed)["verdict"]) == (0, "OK"), printed
+    status, printed = hold(house, "--history")
+    assert [line.split()[0] for line in printed.splitlines()[::2]] == ["1", "2"]
+    assert "by lead, approved by nobody" in printed
+    assert "application" in printed
+
+
+def test_a_drill_of_what_is_not_there_writes_nothing(house):
+    before = house.keys()
+    with pytest.raises(InputError, match="There is no set of 2020-01-01"):
+        hold(house, "2020-01-01")
+    assert house.keys() == before

@@ -110,6 +110,30 @@ def test_what_replaces_a_live_system_is_for_team_leads_and_never_by_itself(dags)
     assert tasks["judge"].upstream_task_ids == {"restore.report"}
 
 
+def test_a_drill_is_for_team_leads_and_its_leftovers_are_removed_however_it_ends(dags):
+    drill = dags["tdev_dr_drill"]
+    assert not drill.timetable.can_be_scheduled
+    assert set(drill.access_control) == {"team_lead"}
+    tasks = {task_id.removeprefix("drill."): task for task_id, task in drill.task_dict.items()}
+    assert tasks["intend"].is_setup
+    assert tasks["clear"].is_teardown
+    assert tasks["clear"].on_failure_fail_dagrun, "leftovers make the run red"
+    assert {"drill.approve", "drill.approved"} <= tasks["rehearse"].get_flat_relative_ids(upstream=True)
+    assert tasks["conclude"].trigger_rule == "all_done"
+    assert tasks["report"].upstream_task_ids == {"drill.conclude"}
+
+
+def test_nothing_is_promoted_before_it_was_approved_fenced_and_synced(dags):
+    failover = dags["tdev_failover"]
+    assert not failover.timetable.can_be_scheduled
+    assert set(failover.access_control) == {"team_lead"}
+    tasks = {task_id.removeprefix("failover."): task for task_id, task in failover.task_dict.items()}
+    before = {f"failover.{task}" for task in ("look", "approve", "approved", "fence", "sync")}
+    assert before == tasks["promote"].get_flat_relative_ids(upstream=True)
+    assert tasks["settle"].trigger_rule == "all_done"
+    assert tasks["report"].upstream_task_ids == {"failover.settle"}
+
+
 def test_the_plugins_folder_hides_the_package_from_airflow():
     # Without this line Airflow executes every module below plugins/ a second time, in every process.
     assert (REPOSITORY / "plugins" / ".airflowignore").read_text(encoding="utf-8") == "tdev_operators/\n"

@@ -5,10 +5,18 @@ import sys
 from collections.abc import Sequence
 
 from tdev_operators import __version__
-from tdev_operators.cli import backup, init, restore, status, which_backup
+from tdev_operators.cli import backup, drill, failover, init, restore, status, which_backup
 from tdev_operators.core.errors import TdevError
 
-_COMMANDS = {"backup": backup, "init": init, "restore": restore, "status": status, "which-backup": which_backup}
+_COMMANDS = {
+    "backup": backup,
+    "drill": drill,
+    "failover": failover,
+    "init": init,
+    "restore": restore,
+    "status": status,
+    "which-backup": which_backup,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ tdev restore --dry-run                      which set, what would be written, wh
 tdev restore                                the newest PROVEN set's database, beside the live one, proven there
 tdev restore --buckets agents               with a bucket; nothing newer is overwritten
 tdev restore --into live --approved-by A --approved-by B --no-safety-set
+tdev restore --replaced                     databases that restores replaced; tdev_drop_replaced drops one
 """
 
 import argparse
@@ -18,7 +19,7 @@ from tdev_operators.core.ports import utc_now
 from tdev_operators.core.recovery.approvals import NEEDED_FOR_LIVE, refuse_unapproved
 from tdev_operators.core.recovery.request import RestoreRequest, recovery_id_of
 from tdev_operators.core.reporting.escaping import one_line
-from tdev_operators.core.reporting.wording import counted
+from tdev_operators.core.reporting.wording import counted, moment
 from tdev_operators.core.settings import Settings, load_settings
 from tdev_operators.hooks.connections import EnvironmentConnections
 
@@ -28,7 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "exit status: 0 restored and proven, 1 restored and not as it was, 4 an error"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("set", nargs="?", default="", help="a set id, its number, or a day (its newest); default: the newest PROVEN")
+    add(
+        "set",
+        nargs="?",
+        default="",
+        help="a set id, its number, a day (its newest), or an old archive; default: the newest PROVEN",
+    )
     add("--unproven", action="store_true", help="take a set that nobody has restored and compared")
     add("--into", choices=("beside", "live", "none"), default="beside", help="where the database goes")
     add("--name", default="", help="the new database's name (default: <database>_restored_<number>)")
@@ -42,13 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-safety-set", action="store_true", help="accept the renamed original as the only safety copy")
     add("--approved-by", action="append", default=[], metavar="PERSON", help="who approved; twice for --into live")
     add("--recovery", default="", metavar="ID", help="go on with a recovery that was interrupted")
+    add("--replaced", action="store_true", help="list the databases that restores replaced, and restore nothing")
     add("--dry-run", action="store_true", help="only say what would be done")
     add("--json", action="store_true", help="print JSON instead of lines")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out `tdev restore`; returns the exit status."""
-    return restore(args)
+    return list_replaced() if args.replaced else restore(args)
 
 
 def restore(
@@ -63,7 +70,7 @@ def restore(
     Raises:
         TdevError: it cannot be done; the sentence says why.
     """
-    from tdev_operators.core.recovery.restore import Restore  # noqa: PLC0415  the other commands do without boto3
+    from tdev_operators.core.recovery.archive_restore import restore_kind  # noqa: PLC0415  not for the other commands
     from tdev_operators.hooks.recovery_assembly import recovery_ports  # noqa: PLC0415
 
     settings, out = settings or load_settings(), out or sys.stdout
@@ -75,15 +82,15 @@ def restore(
         print(one_line(line), file=sys.stderr, flush=True)
 
     with recovery_ports(settings, EnvironmentConnections(environment)) as ports:
-        work = Restore(ports, settings, request, progress=progress)
+        work = restore_kind(request.which)(ports, settings, request, progress=progress)
         progress(f"recovery {request.recovery_id}, journal {work.journal.place}")
-        choice = work.choose()
-        lines = [f"set {choice.set_id}, recovery point {choice.manifest.recovery_point:%Y-%m-%d %H:%M:%S} UTC"]
-        if choice.missing:
-            lines.append(f"NOT PROVEN: {choice.missing}")
+        chosen = work.chosen()
+        lines = [f"set {chosen['set_id']}, recovery point {chosen['recovery_point']}"]
+        if chosen["missing"]:
+            lines.append(f"NOT PROVEN: {chosen['missing']}")
         lines += work.preflight()
         if args.dry_run:
-            _print(out, args.json, lines, {"set_id": choice.set_id, "told": lines})
+            _print(out, args.json, lines, {"set_id": chosen["set_id"], "told": lines})
             return 0
         if request.replaces_live:
             work.note_approvals(args.approved_by)
@@ -112,7 +119,7 @@ def restore(
     if places:
         lines.append(f"{places.live_name} is the restored database; the old one is kept as {places.old_name}")
     told = {
-        "set_id": choice.set_id,
+        "set_id": chosen["set_id"],
         "recovery": request.recovery_id,
         "database": restored.facts() if restored else None,
         "old_name": places.old_name if places else None,
@@ -120,6 +127,26 @@ def restore(
     }
     _print(out, args.json, lines, told)
     return 0 if is_good else 1
+
+
+def list_replaced(
+    *, environment: Mapping[str, str] = os.environ, settings: Settings | None = None, out: TextIO | None = None
+) -> int:
+    """Print the databases that restores replaced, and whether they are kept still.
+
+    Raises:
+        TdevError: the bucket cannot be read.
+    """
+    from tdev_operators.core.recovery.drop_replaced import all_replaced  # noqa: PLC0415  not for the other commands
+    from tdev_operators.hooks.recovery_assembly import recovery_ports  # noqa: PLC0415
+
+    settings = settings or load_settings()
+    with recovery_ports(settings, EnvironmentConnections(environment)) as ports:
+        for one in all_replaced(ports, settings):
+            state = "dropped" if one.dropped else "kept"
+            line = f"{moment(one.since)}  {state:7}  {one.places.old_name}  {one.recovery_id}"
+            print(one_line(line), file=out or sys.stdout)
+    return 0
 
 
 def _request(args: argparse.Namespace) -> RestoreRequest:

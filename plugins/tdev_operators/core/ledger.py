@@ -16,6 +16,7 @@ from tdev_operators.core.reporting.alerts import AlertPlan, Episode
 from tdev_operators.core.reporting.escaping import storable
 from tdev_operators.core.reporting.messages import AlertMessage
 from tdev_operators.core.reporting.report import Report
+from tdev_operators.core.reporting.settings import Silence
 from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
 
 if TYPE_CHECKING:
@@ -113,6 +114,15 @@ class ItemStore(Protocol):
     def index_sets(self, system: str, sets: Sequence["SetLine"]) -> None:
         """Keep which back-up sets the bucket holds now; those that it no longer has are forgotten."""
 
+    def silence(self, holder: str, checks: Sequence[str], reason: str, now: datetime, until: datetime) -> None:
+        """Hold the alerts of these checks back until a moment, or until `end_silences`. Without the ledger: nothing."""
+
+    def end_silences(self, holder: str, now: datetime) -> None:
+        """Tell again what a holder held back."""
+
+    def cluster(self) -> str:
+        """Return which database cluster the ledger lives on; empty while it is down."""
+
     def known_sets(self, system: str) -> int:
         """Return how many sets the bucket held when somebody last looked."""
 
@@ -137,6 +147,9 @@ class Ledger(ItemStore, Protocol):
     @property
     def outage(self) -> str:
         """Why the ledger's database cannot be used, in one sentence; empty as long as nothing is wrong."""
+
+    def silences(self, now: datetime) -> Sequence[Silence]:
+        """Return the silences in force that work has set for itself; none while the database is down."""
 
     def bad_since(self, item: str, as_of: datetime) -> Mapping[str, datetime]:
         """Return, for each check of the item that was not OK then, the first moment of that unbroken streak."""

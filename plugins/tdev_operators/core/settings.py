@@ -18,7 +18,9 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 
 from tdev_operators.core.backup.settings import BackupSettings
+from tdev_operators.core.drill.settings import DrillSettings
 from tdev_operators.core.errors import SettingsError
+from tdev_operators.core.failover.settings import FailoverSettings
 from tdev_operators.core.health.settings import HealthSettings
 from tdev_operators.core.recovery.settings import RecoverySettings
 from tdev_operators.core.reporting.settings import AlertSettings, Silence
@@ -212,6 +214,8 @@ class Settings(Section):
     health: HealthSettings
     backup: BackupSettings
     recovery: RecoverySettings
+    failover: FailoverSettings
+    drill: DrillSettings
     alerts: AlertSettings
     silences: tuple[Silence, ...] = ()
     out_of_scope: tuple[OutOfScopeSettings, ...] = ()

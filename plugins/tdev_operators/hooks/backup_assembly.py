@@ -36,7 +36,7 @@ def backup_ports(settings: Settings, connections: ConnectionSource) -> Iterator[
             maintained=lambda name: PostgresSource(postgres, name),
             ledger=PostgresSource(connections.get(LEDGER)),
             cipher=set_cipher(settings, connections),
-            scratch=_scratch(settings, connections),
+            scratch=scratch_servers(settings, connections),
         )
 
 
@@ -55,15 +55,16 @@ def _identities(settings: Settings, connections: ConnectionSource) -> str:
         return ""
 
 
-def _scratch(
+def scratch_servers(
     settings: Settings, connections: ConnectionSource
 ) -> Callable[[int], AbstractContextManager[ScratchServer]]:
+    """Return what gives a disposable server of a major version."""
     backup = settings.backup
     if backup.scratch == EMBEDDED:
         return lambda major: scratch_server(major, _server_tools(major, backup.client_tools), _connect)
     return lambda _major: lent_server(
         lambda name: PostgresSource(connections.get(backup.scratch), name),
-        _identifiers(PostgresSource(connections.get(POSTGRES))),
+        _identifiers(connections),
     )
 
 
@@ -74,9 +75,9 @@ def _server_tools(major: int, client_tools: str) -> Callable[[str], Path]:
     return lambda name: tool(name, major, client_tools if has_server else EMBEDDED)
 
 
-def _identifiers(source: SourceDatabase) -> set[str]:
+def _identifiers(connections: ConnectionSource) -> set[str]:
     """Return who the maintained server is, so that it is no scratch server; nothing on the day when it is gone."""
-    with suppress(TransientError), source.session() as session:
+    with suppress(TransientError, SetupMissingError), PostgresSource(connections.get(POSTGRES)).session() as session:
         return {str(session.rows("SELECT system_identifier FROM pg_control_system()")[0]["system_identifier"])}
     return set()
 

@@ -52,6 +52,13 @@ class HttpApi:
 
     def get(self, path: str, *, authorised: bool = True, forged_token: str = "") -> HttpAnswer:
         """See `ports.HttpService.get`. An answer that is no HTTP is a GarbledAnswerError."""
+        return self._ask("GET", path, authorised=authorised, forged_token=forged_token)
+
+    def post(self, path: str) -> HttpAnswer:
+        """Post an empty body with the bearer token; raises as `get`. No check does this: it changes the service."""
+        return self._ask("POST", path)
+
+    def _ask(self, method: str, path: str, *, authorised: bool = True, forged_token: str = "") -> HttpAnswer:
         url, what = self._url(path), f"The API at {self.name}, asked for {path},"
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         if authorised and self._facts.password:
@@ -60,7 +67,7 @@ class HttpApi:
             headers["Authorization"] = f"Bearer {forged_token}"
         try:
             with self.memory.attempt(), self._connecting(what), _Line() as line:
-                return within(self._seconds, lambda: self._answer(url, headers, line), abandon=line.cut)
+                return within(self._seconds, lambda: self._answer(method, url, headers, line), abandon=line.cut)
         except (TimeUpError, httpx.TimeoutException):
             raise TargetTimeoutError(
                 f"{what} did not answer in full within {self._seconds:g} s; see what it waits for."
@@ -76,12 +83,12 @@ class HttpApi:
                 f"{what} broke the connection off ({type(error).__name__}); see its log."
             ) from None
 
-    def _answer(self, url: httpx.URL, headers: dict[str, str], line: "_Line") -> HttpAnswer:
+    def _answer(self, method: str, url: httpx.URL, headers: dict[str, str], line: "_Line") -> HttpAnswer:
         started, body = time.monotonic(), bytearray()
         # A fresh connection each time, and no proxy: what is measured is the service.
         with (
             httpx.Client(timeout=self._timeout, verify=self._tls, trust_env=False) as client,
-            client.stream("GET", url, headers=headers, extensions={"trace": line.trace}) as response,
+            client.stream(method, url, headers=headers, extensions={"trace": line.trace}) as response,
         ):
             for chunk in response.iter_raw():
                 body += chunk

@@ -15,6 +15,7 @@ from tdev_operators.core.reporting.escaping import storable
 from tdev_operators.core.reporting.messages import AlertMessage
 from tdev_operators.core.reporting.rendering import render_markdown, render_text
 from tdev_operators.core.reporting.report import Report
+from tdev_operators.core.reporting.settings import Silence
 from tdev_operators.core.reporting.wording import moment
 from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
 from tdev_operators.hooks.connections import ConnectionFacts
@@ -103,6 +104,31 @@ class PostgresLedger:
                     facts=as_json(one.facts),
                 )
             tx.rows("drop_backup_sets", system=system, kept=[one.set_id for one in sets])
+
+    def silence(self, holder: str, checks: Sequence[str], reason: str, now: datetime, until: datetime) -> None:
+        """See `core.ledger.ItemStore.silence`."""
+        with self._database.transaction() as tx:
+            tx.rows("set_silence", holder=holder, checks=list(checks), reason=reason, now=now, ends_at=until)
+
+    def end_silences(self, holder: str, now: datetime) -> None:
+        """See `core.ledger.ItemStore.end_silences`."""
+        with self._database.transaction() as tx:
+            tx.rows("end_silences", holder=holder, now=now)
+
+    def silences(self, now: datetime) -> tuple[Silence, ...]:
+        """See `core.ledger.Ledger.silences`."""
+        with self._database.transaction() as tx:
+            rows = tx.rows("silences", now=now)
+        return tuple(
+            Silence(check=row["check_name"], owner=row["holder"], reason=row["reason"], until=row["ends_at"])
+            for row in rows
+        )
+
+    def cluster(self) -> str:
+        """See `core.ledger.ItemStore.cluster`."""
+        with self._database.transaction() as tx:
+            row = tx.row("identity")
+        return str(row["cluster"]) if row else ""
 
     def known_sets(self, system: str) -> int:
         """See `core.ledger.ItemStore.known_sets`."""

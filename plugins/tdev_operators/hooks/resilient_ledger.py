@@ -19,6 +19,7 @@ from tdev_operators.core.ledger import (
 )
 from tdev_operators.core.reporting.alerts import Episode, NoticeKind
 from tdev_operators.core.reporting.report import Report
+from tdev_operators.core.reporting.settings import Silence
 from tdev_operators.hooks.ledger import PostgresLedger
 from tdev_operators.hooks.spool import Spool, SpooledItem
 
@@ -98,6 +99,22 @@ class ResilientLedger:
     def index_sets(self, system: str, sets: Sequence["SetLine"]) -> None:
         """See `core.ledger.ItemStore.index_sets`. While the database is down, the next look will do."""
         self._first(lambda: self.primary.index_sets(system, sets), lambda: None)
+
+    def silence(self, holder: str, checks: Sequence[str], reason: str, now: datetime, until: datetime) -> None:
+        """See `core.ledger.ItemStore.silence`. Recovery work goes on without: it is then that it is needed."""
+        self._first(lambda: self.primary.silence(holder, checks, reason, now, until), lambda: None)
+
+    def end_silences(self, holder: str, now: datetime) -> None:
+        """See `core.ledger.ItemStore.end_silences`."""
+        self._first(lambda: self.primary.end_silences(holder, now), lambda: None)
+
+    def silences(self, now: datetime) -> Sequence[Silence]:
+        """See `core.ledger.Ledger.silences`."""
+        return self._first(lambda: self.primary.silences(now), lambda: ())
+
+    def cluster(self) -> str:
+        """See `core.ledger.ItemStore.cluster`."""
+        return self._first(self.primary.cluster, lambda: "")
 
     def known_sets(self, system: str) -> int:
         """See `core.ledger.ItemStore.known_sets`. While the database is down it raises: nothing is removed then."""

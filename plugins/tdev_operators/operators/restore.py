@@ -1,15 +1,14 @@
 """The restore as operators (guide: Backup Restoration). Every task opens the same journal and does one step of it."""
 
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tdev_operators.core.errors import AccessDeniedError
+from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
+from tdev_operators.operators.quiet import quiet
 from tdev_operators.operators.work import refusal_when_lost
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from tdev_operators.hooks.reporting import ReportingPorts
 
 ITEM = "restore"
-APPROVE, REJECT = "Approve", "Reject"
 
 
 def restore_form() -> dict[str, Param]:
@@ -34,7 +32,8 @@ def restore_form() -> dict[str, Param]:
             None,
             **words,
             title="Set",
-            description="A set id, its number, or a day (2026-11-25: its newest). Empty: the newest PROVEN one.",
+            description="A set id, its number, or a day (2026-11-25: its newest). Empty: the newest PROVEN one. Or an "
+            "old archive, backup-20251125.tar.gz: beside the live database only.",
         ),
         "unproven": Param(
             False,
@@ -126,79 +125,38 @@ class RestorePreflightOperator(_StepOperator):
 
         ports.ledger.open_item(ref_of(context, tier=ITEM, item=ITEM), ports.clock())
         refuse_strangers(ports.settings.recovery, restore.request.requested_by)
-        choice, told = restore.choose(), restore.preflight()
+        chosen, told = restore.chosen(), restore.preflight()
         for line in told:
             self.log.info("%s", line)
-        point = f"{choice.manifest.recovery_point:%Y-%m-%d %H:%M:%S} UTC"
-        return {"set_id": choice.set_id, "recovery_point": point, "missing": choice.missing, "told": told}
+        return {**{name: chosen[name] for name in ("set_id", "recovery_point", "missing")}, "told": told}
 
 
-class RestoreApprovalOperator(HITLOperator):
-    """Asks a person of the settings whether the live database may be replaced; skipped where it is not.
+class RestoreApprovalOperator(PeopleApprovalOperator):
+    """Asks a person of the settings whether the live database may be replaced; skipped where it is not."""
 
-    `after` is an earlier approval's task: its person cannot approve again. Rejected, or not answered in time, it
-    fails, and the journal says why nothing was restored.
-    """
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(subject="Replace the live database?", **kwargs)
 
-    def __init__(self, *, after: str = "", **kwargs: Any) -> None:
-        super().__init__(
-            subject="Replace the live database?",
-            options=[APPROVE, REJECT],
-            defaults=REJECT,
-            trigger_rule="none_failed",
-            **{**kwargs, "execution_timeout": None, "retries": 0},  # the wait is bounded by response_timeout
-        )
-        self.after = after
-
-    def execute(self, context: "Context") -> Any:
-        """Ask those who may, and wait without holding a worker."""
-        from tdev_operators.core.recovery.approvals import may_approve  # noqa: PLC0415  not while parsing
-        from tdev_operators.core.settings import load_settings  # noqa: PLC0415
-
-        request, rules = request_of(context), load_settings().recovery
+    def question(self, context: "Context") -> str:
+        """Return what the answer is about: the set, and what is lost."""
+        request = request_of(context)
         if not request.replaces_live or context["params"].get("dry_run"):
             raise AirflowSkipException("The live database is not replaced: nobody is asked.")
-        people = may_approve(rules, request.requested_by, self._already(context))
-        self.assigned_users = [{"id": person.auth_id, "name": person.username} for person in people]
-        self.response_timeout = timedelta(hours=rules.approval_hours)
         found = context["ti"].xcom_pull(task_ids=f"{ITEM}.preflight") or {}
         told = "\n".join(f"- {line}" for line in found.get("told", ()))
         missing = f"\n\n**The set is not PROVEN: {found['missing']}.**" if found.get("missing") else ""
-        self.body = (
+        return (
             f"{request.requested_by} asks to replace the live database by the set {found.get('set_id')}, recovery "
             f"point {found.get('recovery_point')}. What was written since is lost to the application; the renamed "
             f"original keeps it.{missing}\n\nThe restored database is proven, then services are stopped. Until it "
             f"is opened to the application, everything is taken back by itself.\n\n{told}"
         )
-        return super().execute(context)
 
-    def execute_complete(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Return who approved.
-
-        Raises:
-            AccessDeniedError: it was rejected, nobody answered, or somebody answered who may not.
-        """
-        from tdev_operators.core.recovery.approvals import may_approve  # noqa: PLC0415  not while parsing
-        from tdev_operators.core.settings import load_settings  # noqa: PLC0415
-
-        answer = super().execute_complete(context, event)
-        who = (answer.get("responded_by_user") or {}).get("name", "")
-        request, rules = request_of(context), load_settings().recovery
-        refused = ""
-        if APPROVE not in answer["chosen_options"]:
-            refused = f"{who} rejected it." if who else "Nobody answered in time."
-        elif who not in {one.username for one in may_approve(rules, request.requested_by, self._already(context))}:
-            refused = f"{who or 'Somebody without a name'} may not approve this."
-        if refused:
-            with _opened(context, self.log.info) as (restore, ports):
-                restore.note_refusal(refused)
-                ports.ledger.journal(ref_of(context, tier=ITEM, item=ITEM), "refused", {"why": refused})
-            raise AccessDeniedError(refused)
-        return {"approved_by": who, "at": str(answer["responded_at"])}
-
-    def _already(self, context: "Context") -> list[str]:
-        earlier = context["ti"].xcom_pull(task_ids=self.after) if self.after else None
-        return [earlier["approved_by"]] if earlier else []
+    def note_refusal(self, context: "Context", why: str) -> None:
+        """Note it in the recovery's journal and in the ledger."""
+        with _opened(context, self.log.info) as (restore, ports):
+            restore.note_refusal(why)
+            ports.ledger.journal(ref_of(context, tier=ITEM, item=ITEM), "refused", {"why": why})
 
 
 class RestoreApprovedOperator(_StepOperator):
@@ -212,8 +170,7 @@ class RestoreApprovedOperator(_StepOperator):
         """Return who approved."""
         if not restore.request.replaces_live:
             raise AirflowSkipException("The live database is not replaced: nobody was asked.")
-        answers = [context["ti"].xcom_pull(task_ids=task_id) for task_id in self.approvals]
-        people = [answer["approved_by"] for answer in answers if answer]
+        people = approved_by(context, self.approvals)
         restore.note_approvals(people)
         ref = ref_of(context, tier=ITEM, item=ITEM)
         ports.ledger.journal(ref, "approved", {"by": people, "asked_by": restore.request.requested_by})
@@ -268,7 +225,8 @@ class RestoreReplaceOperator(_StepOperator):
 
         if not restore.request.replaces_live:
             raise AirflowSkipException("The live database is not replaced.")
-        places = restore.replace_live()
+        with quiet(ports, restore.request.recovery_id, "the live database is being replaced"):
+            places = restore.replace_live()
         ports.ledger.journal(
             ref_of(context, tier=ITEM, item=ITEM), "replaced", {"live": places.live_name, "kept_as": places.old_name}
         )
@@ -303,7 +261,7 @@ class RestoreSettleOperator(_StepOperator):
 
 @contextmanager
 def _opened(context: "Context", progress: "Callable[[str], None]") -> "Iterator[tuple[Restore, ReportingPorts]]":
-    from tdev_operators.core.recovery.restore import Restore  # noqa: PLC0415  not while parsing
+    from tdev_operators.core.recovery.archive_restore import restore_kind  # noqa: PLC0415  not while parsing
     from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
     from tdev_operators.hooks.recovery_assembly import recovery_ports  # noqa: PLC0415
 
@@ -314,7 +272,8 @@ def _opened(context: "Context", progress: "Callable[[str], None]") -> "Iterator[
         recovery_ports(ports.settings, airflow_connections()) as recovery,
     ):
         check = refusal_when_lost(lease, name)
-        yield Restore(recovery, ports.settings, request, progress=progress, check=check), ports
+        kind = restore_kind(request.which)
+        yield kind(recovery, ports.settings, request, progress=progress, check=check), ports
         check()
 
 
@@ -329,7 +288,7 @@ def request_of(context: "Context") -> "RestoreRequest":
     asked, run = context["params"], context["dag_run"]
     return RestoreRequest(
         recovery_id=recovery_id_of(ITEM, run.run_id),
-        requested_by=run.triggering_user_name or "",
+        requested_by=requester_of(context),
         which=asked.get("set") or "",
         unproven=asked["unproven"],
         database=asked["database"],

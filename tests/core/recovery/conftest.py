@@ -84,6 +84,7 @@ def day(_worst_house):
     made.drop(*(made.names() - before))
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
 def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/core/recovery/" in item.nodeid:

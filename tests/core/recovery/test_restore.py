@@ -72,7 +72,8 @@ def test_one_name_is_one_request(day):
 
 
 def restored_objects(day):
-    return [key for key in day.house.keys() if "/restored/" in key]
+    everything = day.house.keys()
+    return [key for key in everything if "/restored/" in key]
 
 
 def test_the_dry_run_says_what_would_happen_and_touches_nothing(day):

@@ -26,7 +26,7 @@ from tdev_operators.core.sql import load_sql
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer ones off
 
-_MARK = "tdev_restore"
+MARK = "tdev_restore"
 _PUBLIC = "schema public"
 _PROOF_LIMIT_BYTES = 256 * 1024 * 1024
 
@@ -182,16 +182,8 @@ class _Beside:
 
     def _make_room(self, session: Session) -> None:
         """Drop what a dead try of this very recovery left; refuse anything else."""
-        there = _found(session, self._name)
-        if not there:
-            return
-        ours = str(there["comment"]).startswith(f"{_MARK} {self._journal.recovery_id} ")
-        if not ours and not (not there["comment"] and self._began_and_is_empty()):
-            raise InputError(
-                f"The database {self._name} is there already; give the new one another name, or drop that one first."
-            )
-        self._progress(f"{self._name} is what a try of ours left: it is dropped and made anew")
-        session.rows(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(self._name)))
+        unmarked = self._began_and_is_empty
+        dropped_if_ours(session, self._name, self._journal.recovery_id, self._progress, unmarked)
 
     def _began_and_is_empty(self) -> bool:
         """Whether a try of ours died between creating the database and marking it."""
@@ -284,7 +276,31 @@ class _Beside:
         )
 
     def _mark(self, state: str) -> str:
-        return f"{_MARK} {self._journal.recovery_id} {self._manifest.set_id} {state}"
+        return f"{MARK} {self._journal.recovery_id} {self._manifest.set_id} {state}"
+
+
+def dropped_if_ours(
+    session: Session,
+    name: str,
+    recovery_id: str,
+    progress: Callable[[str], None],
+    unmarked_is_ours: Callable[[], bool] = lambda: False,
+) -> None:
+    """Drop a database that a dead try of this very recovery left, if there is one.
+
+    Raises:
+        InputError: it is somebody else's.
+    """
+    there = _found(session, name)
+    if not there:
+        return
+    ours = str(there["comment"]).startswith(f"{MARK} {recovery_id} ")
+    if not ours and not (not there["comment"] and unmarked_is_ours()):
+        raise InputError(
+            f"The database {name} is there already; give the new one another name, or drop that one first."
+        )
+    progress(f"{name} is what a try of ours left: it is dropped and made anew")
+    session.rows(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 def _chosen(expected: ProofRecord, tables: Collection[str]) -> tuple[TableRecord, ...]:

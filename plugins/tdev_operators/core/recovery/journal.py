@@ -16,7 +16,7 @@ from tdev_operators.core.backup.set_ids import root_of
 from tdev_operators.core.errors import GarbledAnswerError, InputError
 from tdev_operators.core.ports import Clock, utc_now
 
-Event = Literal["intended", "done", "undone", "refused"]
+Event = Literal["intended", "done", "undone", "refused", "failed"]
 
 _ID = re.compile(r"[a-z][a-z0-9-]{0,99}", re.ASCII)
 _MAX_BYTES = 256 * 1024

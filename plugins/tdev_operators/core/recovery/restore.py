@@ -5,9 +5,10 @@ and a restore goes on where a dead worker left it.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain, count
+from typing import Any
 
 from tdev_operators.core.backup.buckets.stored import Place
 from tdev_operators.core.backup.manifest import Manifest
@@ -63,11 +64,11 @@ class Restore:
         Raises:
             InputError: the journal is that of another request.
         """
-        self._ports, self._settings, self.request = ports, settings, request
-        self._progress, self._check = progress, check
+        self.ports, self.settings, self.request = ports, settings, request
+        self.progress, self.check = progress, check
         system = settings.system.name
-        self._repository = Repository(ports.store, settings.buckets.backups, system)
-        self._place = Place(settings.buckets.backups, self._repository.root)
+        self.repository = Repository(ports.store, settings.buckets.backups, system)
+        self._place = Place(settings.buckets.backups, self.repository.root)
         self.journal = Journal(ports.store, settings.buckets.backups, system, request.recovery_id, clock=ports.clock)
         asked = self.journal.done(ASKED)
         if asked is None:
@@ -85,8 +86,8 @@ class Restore:
         """
         chosen = self.journal.done(CHOSEN)
         if chosen is not None:
-            return choose_set([self._repository.get(str(chosen["set_id"]))], unproven=True)
-        choice = choose_set(self._repository.sets(), self.request.which, unproven=self.request.unproven)
+            return choose_set([self.repository.get(str(chosen["set_id"]))], unproven=True)
+        choice = choose_set(self.repository.sets(), self.request.which, unproven=self.request.unproven)
         if self.request.database != "none":
             dump_of(choice.manifest, self.request.source)
         self.journal.note(
@@ -99,6 +100,11 @@ class Restore:
             newer=list(choice.newer),
         )
         return choice
+
+    def chosen(self) -> Mapping[str, Any]:
+        """Choose, and return what there is to say of it: `set_id`, `recovery_point` (ISO), `missing`, `newer`."""
+        self.choose()
+        return self.journal.done(CHOSEN) or {}
 
     def preflight(self) -> list[str]:
         """Look whether it can be done, without touching anything; return what there is to know, a sentence each.
@@ -117,7 +123,7 @@ class Restore:
         """Return what would happen to each bucket; nothing is written."""
         manifest = self.choose().manifest
         return [
-            plan_bucket(self._ports, self._place, manifest, name, self._target(name), check=self._check)
+            plan_bucket(self.ports, self._place, manifest, name, self._target(name), check=self.check)
             for name in self.request.buckets
         ]
 
@@ -127,15 +133,15 @@ class Restore:
             return None
         manifest = self.choose().manifest
         return restore_beside(
-            self._ports,
-            self._settings,
+            self.ports,
+            self.settings,
             manifest,
             dump_of(manifest, self.request.source),
             self._new_name(manifest),
             self.journal,
             tables=self.request.tables,
-            progress=self._progress,
-            check=self._check,
+            progress=self.progress,
+            check=self.check,
         )
 
     def restore_buckets(self) -> list[BucketRestored]:
@@ -145,7 +151,7 @@ class Restore:
             target, begun = self._target(name), time.monotonic()
             self.journal.note(bucket_step(name), "intended", **asdict(target))
             restored = restore_bucket(
-                self._ports, self._place, manifest, name, target, progress=self._progress, check=self._check
+                self.ports, self._place, manifest, name, target, progress=self.progress, check=self.check
             )
             facts = {**asdict(restored), "damaged": restored.damaged[:20], "damages": len(restored.damaged)}
             self.journal.note(
@@ -165,7 +171,7 @@ class Restore:
         Raises:
             AccessDeniedError: too few different people of the settings.
         """
-        refuse_unapproved(self._settings.recovery, self.request.requested_by, people, NEEDED_FOR_LIVE)
+        refuse_unapproved(self.settings.recovery, self.request.requested_by, people, NEEDED_FOR_LIVE)
         self.journal.note(APPROVED, "done", by=sorted(set(people)))
 
     def note_refusal(self, why: str) -> None:
@@ -190,7 +196,7 @@ class Restore:
         """
         approved = self.journal.done(APPROVED)
         refuse_unapproved(
-            self._settings.recovery, self.request.requested_by, approved["by"] if approved else (), NEEDED_FOR_LIVE
+            self.settings.recovery, self.request.requested_by, approved["by"] if approved else (), NEEDED_FOR_LIVE
         )
         if self.journal.done(SAFETY) is None and not self.request.no_safety_set:
             raise InputError("There is no safety set of the live database; take one, or tick «no safety set».")
@@ -209,24 +215,24 @@ class Restore:
             raise InputError("No database is restored, so that nothing takes the live one's place.")
         live = restored.source
         if self.journal.last(OPEN) is None:
-            with self._ports.session() as session:
-                refuse_what_cannot_move(ties_of(self._ports, session, live), live, slots_accepted=self.request.slots)
+            with self.ports.session() as session:
+                refuse_what_cannot_move(ties_of(self.ports, session, live), live, slots_accepted=self.request.slots)
             self._stop()
             try:
                 take_place(
-                    self._ports,
+                    self.ports,
                     restored,
                     live,
                     self.journal,
-                    drain_seconds=self._settings.recovery.drain_seconds,
-                    progress=self._progress,
-                    check=self._check,
+                    drain_seconds=self.settings.recovery.drain_seconds,
+                    progress=self.progress,
+                    check=self.check,
                 )
             except BaseException:
                 if (entry := self.journal.last(EXCHANGE)) and entry.event == "undone":
                     self._start()
                 raise
-        places = open_to_the_application(self._ports, self.journal)
+        places = open_to_the_application(self.ports, self.journal)
         self._start()
         return places
 
@@ -235,7 +241,7 @@ class Restore:
 
         Nothing happens when the live database was not touched, or is replaced and open.
         """
-        given_back = self.journal.last(OPEN) is None and give_back(self._ports, self.journal, progress=self._progress)
+        given_back = self.journal.last(OPEN) is None and give_back(self.ports, self.journal, progress=self.progress)
         stopped = self.journal.last(STOPPED)
         if stopped is not None and self.journal.done(STARTED) is None:
             self._start()
@@ -245,50 +251,64 @@ class Restore:
 
     def _preflight_database(self, manifest: Manifest) -> list[str]:
         dump = dump_of(manifest, self.request.source)
-        told = []
-        with self._ports.session() as session:
-            room = room_for(self._ports, self._settings, session, dump.raw_bytes)
-            if room.verdict is Verdict.CRITICAL or (room.verdict is Verdict.UNKNOWN and self.request.replaces_live):
-                raise InputError(room.summary)
-            told.append(room.summary)
+        told = [self.room(dump.raw_bytes)]
+        with self.ports.session() as session:
             if self.request.replaces_live:
-                ties = ties_of(self._ports, session, dump.name)
+                ties = ties_of(self.ports, session, dump.name)
                 refuse_what_cannot_move(ties, dump.name, slots_accepted=self.request.slots)
                 told += [f"Stays with the old database, or meets the new one: {tie}." for tie in ties.found]
                 told += [f"Nobody could look into {unseen}" for unseen in ties.unseen]
         return told
 
+    def room(self, raw_bytes: int) -> str:
+        """Return how much room there is for a database.
+
+        Raises:
+            InputError: too little; or nobody can tell, and the live database is to be replaced.
+        """
+        with self.ports.session() as session:
+            room = room_for(self.ports, self.settings, session, raw_bytes)
+        if room.verdict is Verdict.CRITICAL or (room.verdict is Verdict.UNKNOWN and self.request.replaces_live):
+            raise InputError(room.summary)
+        return room.summary
+
     def _stop(self) -> None:
         if self.journal.done(STOPPED) is None or self.journal.done(STARTED) is not None:
             self.journal.note(STOPPED, "intended")
-        names = stop_services(self._ports, self._settings, self._progress)
+        names = stop_services(self.ports, self.settings, self.progress)
         self.journal.note(STOPPED, "done", services=names)
         if self.journal.done(STARTED) is not None:
             self.journal.note(STARTED, "undone")
 
     def _start(self) -> None:
-        names = start_services(self._ports, self._settings, self._progress)
+        names = start_services(self.ports, self.settings, self.progress)
         self.journal.note(STARTED, "done", services=names)
 
     def _new_name(self, manifest: Manifest) -> str:
         """Return the new database's name: as asked, or the first of ours that nothing has; decided once."""
+        return self.name_for(f"{dump_of(manifest, self.request.source).name[:40]}_restored_{manifest.sequence:06d}")
+
+    def name_for(self, base: str) -> str:
+        """Return the name that was asked for, or `base`, numbered if it is taken; decided once."""
         if self.request.new_name:
             return self.request.new_name
         if (noted := self.journal.done(NAMED)) is not None:
             return str(noted["name"])
-        base = f"{dump_of(manifest, self.request.source).name[:40]}_restored_{manifest.sequence:06d}"
-        with self._ports.session() as session:
+        with self.ports.session() as session:
             taken = {str(row["name"]) for row in session.rows(load_sql("recovery/names"), {"beginning": base})}
         names = chain([base], (f"{base}_{number}" for number in count(2)))
         name = next(one for one in names if one not in taken)
         self.journal.note(NAMED, "done", name=name)
         return name
 
+    def scratch_prefix(self, bucket: str) -> str:
+        """Return where a bucket's objects go when they shall not go into the live one."""
+        return f"{self.repository.root}restored/{self.request.recovery_id}/{bucket}/"
+
     def _target(self, name: str) -> Target:
-        sources = self._settings.buckets.sources
+        sources = self.settings.buckets.sources
         if self.request.buckets_into == "scratch":
-            prefix = f"{self._repository.root}restored/{self.request.recovery_id}/{name}/"
-            return Target(self._settings.buckets.backups, prefix)
+            return Target(self.settings.buckets.backups, self.scratch_prefix(name))
         if name not in sources:
             raise InputError(f"There is no bucket {name}; choose from: {', '.join(sources)}.")
         return Target(

@@ -29,6 +29,7 @@ class RecoverySettings(Section):
     service_seconds: Seconds
     approval_hours: Positive  # unanswered for so long is refused
     requester_may_approve: bool
+    keep_replaced_days: Annotated[int, Field(ge=7, le=3650)]  # of a database that a restore replaced, at least
     people: tuple[Person, ...] = ()
     role_passwords: dict[Text, Text]  # role: the connection whose password it gets, when a restore had to make it
 

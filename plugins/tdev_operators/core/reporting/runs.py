@@ -50,6 +50,7 @@ def report_item(
     `verdict`, `counts`, `alerts_sent`, `problems`.
     """
     problems: list[str] = []
+    settings = _with_silences(ledger, settings, now, problems)
     found = _attempt(lambda: ledger.item(ref), problems)
     record = found or ItemRecord(ref, attempt=1, started_at=now)
     # With the ledger down, no record does not mean no end: nothing is written that a later look would contradict.
@@ -84,6 +85,12 @@ def report_item(
         "alerts_sent": sent,
         "problems": list(report.problems),
     }
+
+
+def _with_silences(ledger: Ledger, settings: Settings, now: datetime, problems: list[str]) -> Settings:
+    """Return the settings with the silences that recovery work has set for itself."""
+    found = _attempt(lambda: ledger.silences(now), problems) or ()
+    return settings.model_copy(update={"silences": (*settings.silences, *found)}) if found else settings
 
 
 def judge_item(ledger: Ledger, ref: ItemRef) -> str:
@@ -135,6 +142,7 @@ def close_run(
     occasion = f"close:{dag_id}:{run_id}:{now.isoformat()}"
     problems: list[str] = []
     refused: list[str] = []
+    settings = _with_silences(ledger, settings, now, problems)
     replayed = _attempt(lambda: _replay(ledger, channels, settings, occasion, now), refused) or 0
     problems += refused
     watched = [

@@ -13,17 +13,9 @@ from tdev_operators.core.backup.database.proof_record import ProofRecord, compar
 from tdev_operators.core.backup.database.tools import tool
 from tdev_operators.core.backup.manifest import DatabaseDump, Manifest
 from tdev_operators.core.backup.ports import BackupStore, SourceDatabase
-from tdev_operators.core.backup.proof.mutants import (
-    AlteredStore,
-    BucketMutant,
-    DatabaseMutant,
-    FileMutant,
-    Mutant,
-    SwappedStore,
-    rotation,
-)
 from tdev_operators.core.backup.proof.reading import SetFiles
 from tdev_operators.core.backup.proof.restore import RestoreOptions, restore_database, restore_globals
+from tdev_operators.core.backup.proof.sabotage import Judge, MutantOutcome, feed_one
 from tdev_operators.core.backup.proof.scratch import Needs, ScratchServer
 from tdev_operators.core.backup.settings import BackupSettings
 from tdev_operators.core.errors import GarbledAnswerError, InputError, ProofFailedError
@@ -58,15 +50,6 @@ class DatabaseProof:
     phases: Mapping[str, float] = field(default_factory=dict)
     raw_bytes: int = 0
     stored_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class MutantOutcome:
-    """Which mutant this run fed itself, to what, and how it was noticed; empty `caught_by`: it was not."""
-
-    name: str
-    target: str
-    caught_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,45 +204,19 @@ class _Proof:
             return BucketsProof((str(error),))
 
     def _try_mutant(self, dump: DatabaseDump, target: SourceDatabase, expected: ProofRecord) -> MutantOutcome | None:
-        for mutant in rotation(self._manifest.sequence):
-            self._check()
-            if outcome := self._outcome(mutant, dump, target, expected):
-                self._progress(f"mutant '{outcome.name}': {outcome.caught_by or 'NOT NOTICED'}")
-                return outcome
-        return None
-
-    def _outcome(
-        self, mutant: Mutant, dump: DatabaseDump, target: SourceDatabase, expected: ProofRecord
-    ) -> MutantOutcome | None:
-        """Feed one mutant to the same code that judged the set; None when there is nothing to do it to."""
-        match mutant:
-            case FileMutant():
-                return self._file_outcome(mutant, dump)
-            case BucketMutant():
-                if not any(snapshot.objects and snapshot.bytes for snapshot in self._manifest.buckets):
-                    return None
-                found = self._buckets(SwappedStore(self._store).as_store()).differences
-                return MutantOutcome(mutant.name, "all buckets", found[0] if found else "")
-            case DatabaseMutant():
-                with target.session() as session:
-                    what = mutant.sabotage(session)
-                if not what:
-                    return None
-                seen = compare(expected, self._record(target))
-                return MutantOutcome(mutant.name, what, seen[0] if seen else "")
-
-    def _file_outcome(self, mutant: FileMutant, dump: DatabaseDump) -> MutantOutcome | None:
-        # The smallest is as good as the largest: the same code reads them all.
-        file = min((file for file in dump.files if file.size_bytes), key=lambda each: each.size_bytes, default=None)
-        if file is None:
-            return None
-        altered = AlteredStore(self._store, f"{self._folder}{file.key}", mutant.alter)
-        try:
-            for _ in SetFiles(altered, self._bucket, self._folder, self._cipher).plain(file):
-                pass
-        except ProofFailedError as error:
-            return MutantOutcome(mutant.name, file.key, str(error))
-        return MutantOutcome(mutant.name, file.key, "")
+        self._check()
+        judge = Judge(
+            self._store,
+            self._bucket,
+            self._folder,
+            self._cipher,
+            self._record,
+            lambda store: self._buckets(store).differences,
+        )
+        outcome = feed_one(judge, self._manifest.sequence, self._manifest, dump, target, expected)
+        if outcome:
+            self._progress(f"mutant '{outcome.name}': {outcome.caught_by or 'NOT NOTICED'}")
+        return outcome
 
     def _record(self, target: SourceDatabase) -> ProofRecord:
         jobs = self._settings.parallel_jobs

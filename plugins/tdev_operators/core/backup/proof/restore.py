@@ -86,7 +86,7 @@ def restore_globals(
         raise ProofFailedError(f"The globals {stored.key} hold the command {bad.split()[0]}, which no dump writes.")
     wanted = without_roles(lines, options.kept_roles)
     kept = (line.encode() for line in wanted if options.tablespaces or not _TABLESPACE.match(line))
-    argv = [str(psql), "--no-psqlrc", "--quiet", "--set=VERBOSITY=verbose", f"--dbname={_conninfo(target.name)}"]
+    argv = [str(psql), "--no-psqlrc", "--quiet", "--set=VERBOSITY=verbose", f"--dbname={conninfo(target.name)}"]
     with target.environment() as env, running(argv, env=env, stdin=kept, output_limit_bytes=8 * MIB) as command:
         status = command.wait(options.limit_seconds)
         for code, message in _SQL_ERROR.findall(command.stderr):
@@ -185,7 +185,7 @@ def _run(
         *(str(pg_restore), "--format=directory", f"--jobs={options.jobs}", "--exit-on-error", "--no-password"),
         *(() if options.tablespaces else ("--no-tablespaces",)),
         *selection,
-        *(f"--dbname={_conninfo(target.name)}", str(folder)),
+        *(f"--dbname={conninfo(target.name)}", str(folder)),
     ]
     begun = time.monotonic()
     # The feeder is left last: its FIFOs stay open until pg_restore is dead, or has ended by itself.
@@ -242,7 +242,7 @@ class _Pace:
         )
 
 
-def _conninfo(name: str) -> str:
+def conninfo(name: str) -> str:
     """Return the database's name as libpq cannot take for anything else."""
     escaped = name.replace("\\", "\\\\").replace("'", "\\'")
     return f"dbname='{escaped}'"

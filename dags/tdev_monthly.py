@@ -1,0 +1,51 @@
+"""## The monthly tier of the maintenance calendar
+
+One run a slot: the slot's day decides the items; the others are skipped. A run is **red** when an item's verdict is
+CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item's `report` task and follow the link
+*Maintenance report*: it says what, how bad, since when and what to do.
+
+| red task | what it means | what to do |
+|---|---|---|
+| `due` | the product is not set up, or the form chose nothing | run `tdev init`; choose an item |
+| `dr_drill.look` | the backups bucket could not be read | mend the connection `tdev_aws`; clear it |
+| `dr_drill.report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
+| `dr_drill.judge` | no recovery was rehearsed for too long, or one would take too long by now | a team lead starts `tdev_dr_drill` |
+
+Started by hand, the form asks which items to do. Scheduled runs do what their slot says.
+"""
+
+from airflow.sdk import DAG
+
+from tdev_operators.core.calendar_slots import Calendar, Slot
+from tdev_operators.operators.drill import DrillDueOperator
+from tdev_operators.operators.items import CloseRunOperator, Item
+from tdev_operators.operators.schedule import MAY_START, CalendarTimetable, item_deadlines, item_form
+
+CALENDAR = Calendar(
+    tier="monthly",
+    period_days=31,
+    items={
+        # Three looks a month: a reminder, a reminder, and the day from which it is overdue (drill.due_day).
+        "dr_drill": Slot("0 8 5,15,25 * *", minutes=15, priority="high", owner="DevOps"),
+    },
+)
+
+with DAG(
+    dag_id="tdev_monthly",
+    description="Every month: whether a recovery was rehearsed, and how long one would take",
+    schedule=CalendarTimetable(CALENDAR),
+    deadline=item_deadlines(CALENDAR),
+    params=item_form(CALENDAR),
+    access_control=MAY_START,
+    catchup=False,
+    allowed_run_types=["scheduled", "manual"],
+    max_active_runs=16,  # a hung item of one slot must not hold up the next slot
+    doc_md=__doc__,
+    tags=["maintenance", "monthly"],
+):
+    with Item(CALENDAR, "dr_drill") as dr_drill:
+        DrillDueOperator(task_id="look")
+
+    close_run = CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
+
+    dr_drill >> close_run

@@ -1,0 +1,49 @@
+"""The end of a drill: what others left is removed, what was seen becomes results, and results become evidence."""
+
+from datetime import datetime
+
+from tdev_operators.core.drill.drill import INTENT, Drill
+from tdev_operators.core.drill.evidence import TAMPERED, Sealed
+from tdev_operators.core.drill.told import results_of, set_sizes
+from tdev_operators.core.errors import ProofFailedError
+from tdev_operators.core.items import ItemOutcome
+from tdev_operators.core.settings import Settings
+from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict
+
+
+def conclude(
+    drill: Drill, settings: Settings, started_at: datetime, now: datetime, *, alone: bool
+) -> tuple[ItemOutcome, Sealed | None]:
+    """Sweep, judge, and seal the evidence; None where the chain was tampered with, which is a result then.
+
+    `alone`: see `Drill.sweep`. Done again, the evidence that there is stays.
+
+    Raises:
+        BusyError: another drill's evidence came between; try again.
+        TransientError: the store is away.
+    """
+    swept = drill.sweep(alone=alone)
+    if drill.journal.last(INTENT) is not None:
+        drill.clear()  # where the step that does it never ran
+    try:
+        past = [one.evidence for one in drill.chain.read()]
+    except ProofFailedError as error:
+        broken = CheckResult(
+            "drill.evidence", Verdict.CRITICAL, str(error), hint=TAMPERED, coverage=Coverage(seen=("chain",))
+        )
+        results = results_of(drill.journal, settings.drill, (), set_sizes(drill.repository))
+        return ItemOutcome((*results, broken, *_swept(swept)), started_at, now), None
+    others = [one for one in past if one.recovery_id != drill.request.recovery_id]
+    results = (*results_of(drill.journal, settings.drill, others, set_sizes(drill.repository)), *_swept(swept))
+    sealed = drill.seal(ItemOutcome(results, started_at, now))
+    evidence = sealed.evidence
+    summary = f"Evidence {evidence.number} is {drill.chain.key_of(evidence.number)}, sha256 {sealed.sha256}."
+    told = CheckResult("drill.evidence", Verdict.OK, summary, coverage=Coverage(seen=(f"{len(others)} before it",)))
+    return ItemOutcome((*results, told), started_at, now), sealed
+
+
+def _swept(drills: list[str]) -> list[CheckResult]:
+    if not drills:
+        return []
+    summary = f"What dead drills had left was removed: {', '.join(drills)}."
+    return [CheckResult("drill.swept", Verdict.OK, summary, coverage=Coverage(seen=tuple(drills)))]

@@ -1,0 +1,47 @@
+"""Builds the clean room's ports: from the bucket's credentials and the key, and from nothing of the live system."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tdev_operators.core.drill.ports import DrillPorts
+from tdev_operators.core.settings import Settings
+from tdev_operators.hooks.backup_assembly import scratch_servers, set_cipher
+from tdev_operators.hooks.backup_store import S3BackupStore
+from tdev_operators.hooks.connections import AWS, ConnectionFacts, ConnectionSource
+from tdev_operators.hooks.http_api import HttpApi
+
+_LOOPBACK = "127.0.0.1"
+
+
+@contextmanager
+def drill_ports(settings: Settings, connections: ConnectionSource) -> Iterator[DrillPorts]:
+    """Yield the ports of a drill. Of the connections it takes `tdev_aws` and, for sealed sets, `tdev_age`.
+
+    Where `backup.scratch` names a server, it takes that connection as well.
+
+    Raises:
+        SetupMissingError: the connection tdev_aws is missing.
+    """
+    backup = settings.backup
+    with S3BackupStore(
+        connections.get(AWS), server_side_encryption=backup.server_side_encryption, kms_key_id=backup.kms_key_id
+    ) as store:
+        yield DrillPorts(
+            store=store,
+            cipher=set_cipher(settings, connections),
+            scratch=scratch_servers(settings, connections),
+            api=_api,
+            free_port=_free_port,
+        )
+
+
+def _api(port: int, token: str) -> HttpApi:
+    return HttpApi(ConnectionFacts("drill application", "http", host=_LOOPBACK, port=port, password=token))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+    return port
