@@ -4,7 +4,7 @@ SELECT
     recovery.in_recovery,
     CASE WHEN recovery.in_recovery THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text AS lsn,
     pg_last_wal_receive_lsn()::text AS received,
-    EXISTS (SELECT 1 FROM pg_stat_wal_receiver AS receiver WHERE receiver.status = 'streaming') AS streaming,
+    receivers.streaming > 0 AS streaming,
     CASE
         WHEN recovery.in_recovery THEN checkpoint.timeline_id
         ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
@@ -12,5 +12,8 @@ SELECT
     current_setting('server_version_num')::int AS server_version_num,
     pg_last_xact_replay_timestamp() AS last_replayed_at,
     clock_timestamp() AS now
-FROM pg_control_system() AS control, pg_control_checkpoint() AS checkpoint,
-    (SELECT pg_is_in_recovery() AS in_recovery) AS recovery;
+FROM
+    pg_control_system() AS control,
+    pg_control_checkpoint() AS checkpoint,
+    (SELECT pg_is_in_recovery() AS in_recovery) AS recovery,
+    (SELECT count(*) AS streaming FROM pg_stat_wal_receiver WHERE status = 'streaming') AS receivers;
