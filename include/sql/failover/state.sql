@@ -1,4 +1,14 @@
 -- one row: what this server is, how far it wrote or replayed, and whether it follows another
+WITH receivers AS (
+    SELECT count(*) AS streaming
+    FROM pg_stat_wal_receiver
+    WHERE status = 'streaming'
+),
+
+recovery AS (
+    SELECT pg_is_in_recovery() AS in_recovery
+)
+
 SELECT
     control.system_identifier::text AS system_identifier,
     recovery.in_recovery,
@@ -12,8 +22,4 @@ SELECT
     current_setting('server_version_num')::int AS server_version_num,
     pg_last_xact_replay_timestamp() AS last_replayed_at,
     clock_timestamp() AS now
-FROM
-    pg_control_system() AS control,
-    pg_control_checkpoint() AS checkpoint,
-    (SELECT pg_is_in_recovery() AS in_recovery) AS recovery,
-    (SELECT count(*) AS streaming FROM pg_stat_wal_receiver WHERE status = 'streaming') AS receivers;
+FROM recovery, receivers, pg_control_system() AS control, pg_control_checkpoint() AS checkpoint;
