@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one table. `python -m benchmarks backup` (or `parsing`, `health_check`): only that."""
+"""`make bench`: every benchmark, one table. `python -m benchmarks backup` (parsing, health_check, recovery): that."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -13,10 +13,17 @@ def _backup() -> Iterable[Row]:
     return backup.rows(OURS)
 
 
+def _recovery() -> Iterable[Row]:
+    from benchmarks import recovery  # noqa: PLC0415  the same
+
+    return recovery.rows()
+
+
 _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "parsing": parsing.rows,
     "health_check": health_check.rows,
     "backup": _backup,
+    "recovery": _recovery,
 }
 
 if __name__ == "__main__":

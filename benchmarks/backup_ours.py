@@ -4,10 +4,11 @@ What a worker has loaded before it begins is imported at the top. A set that the
 first, as verification does; that is `verify_readable`, and is not measured.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 
 from benchmarks.backup import Ours
 from benchmarks.backup_ground import LEDGER_DATABASE, Ground
@@ -23,18 +24,21 @@ from tdev_operators.core.backup.proof.prove import prove_set
 from tdev_operators.core.backup.readback import read_back
 from tdev_operators.core.backup.repository import Repository
 from tdev_operators.core.backup.take import BackupPorts, Request, take_set
+from tdev_operators.core.errors import SetupMissingError
 from tdev_operators.core.ports import utc_now
 from tdev_operators.core.settings import Settings, load_settings
 from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.backup_assembly import backup_ports
-from tdev_operators.hooks.connections import AWS, POSTGRES, ConnectionFacts
+from tdev_operators.hooks.connections import AWS, POSTGRES, ConnectionFacts, ConnectionSource
 from tdev_operators.hooks.ledger_database import CONNECTION as LEDGER
+
+RESTORE = "tdev_restore"
 
 _FIRST = "first.json"
 
 
 class _Connections:
-    """The connections of a ground."""
+    """The connections of a ground; what is restored goes into its scratch server."""
 
     def __init__(self, on: Ground) -> None:
         facts = {name: on.database[name] for name in ("host", "port")}
@@ -42,6 +46,7 @@ class _Connections:
         self._facts = {
             POSTGRES: ConnectionFacts(POSTGRES, "postgres", **facts, **login, schema=on.database["dbname"]),
             LEDGER: ConnectionFacts(LEDGER, "postgres", **facts, **login, schema=LEDGER_DATABASE),
+            RESTORE: _facts(RESTORE, on.scratch),
             AWS: ConnectionFacts(
                 AWS,
                 "aws",
@@ -52,7 +57,19 @@ class _Connections:
         }
 
     def get(self, name: str) -> ConnectionFacts:
+        if name not in self._facts:
+            raise SetupMissingError(f"The bench has no connection {name}.")
         return self._facts[name]
+
+
+def _facts(name: str, conninfo: Mapping[str, Any]) -> ConnectionFacts:
+    where = {"host": conninfo["host"], "port": conninfo["port"], "login": conninfo["user"]}
+    return ConnectionFacts(name, "postgres", **where, password=conninfo["password"], schema="postgres")
+
+
+def connections(on: Ground) -> ConnectionSource:
+    """Return the connections of a ground."""
+    return _Connections(on)
 
 
 def first_set(on: Ground) -> None:
@@ -225,8 +242,8 @@ def _manifest(settings: Settings, snapshots: tuple[BucketSnapshot, ...]) -> Mani
     )
 
 
-@contextmanager
-def _ports(on: Ground) -> Iterator[tuple[BackupPorts, Settings]]:
+def settings_of(on: Ground) -> Settings:
+    """Return the settings for a ground."""
     agents, *others = on.sources
     file = on.folder.parent / "tdev.toml"
     differences = {
@@ -234,6 +251,11 @@ def _ports(on: Ground) -> Iterator[tuple[BackupPorts, Settings]]:
         "backup": {"databases": [on.database["dbname"]]},
     }
     write_settings(file, differences)
-    settings = load_settings(file)
+    return load_settings(file)
+
+
+@contextmanager
+def _ports(on: Ground) -> Iterator[tuple[BackupPorts, Settings]]:
+    settings = settings_of(on)
     with backup_ports(settings, _Connections(on)) as ports:
         yield ports, settings

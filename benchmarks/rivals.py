@@ -59,6 +59,35 @@ def guide_script(on: Ground) -> Measured:
     return _measured(on, _GUIDE)
 
 
+# The guide's restore script, whole, but for the names; objects go below a prefix, so that nothing is there already.
+_GUIDE_RESTORE = """
+BACKUP_DATE=$(date +%Y%m%d)
+aws s3 cp s3://$BACKUPS/$BACKUP_DATE.tar.gz $FOLDER/
+tar -xzf $FOLDER/$BACKUP_DATE.tar.gz -C $FOLDER
+FOUND=$(dirname $(find $FOLDER -name database.sql))
+psql -q $RESTORED < $FOUND/database.sql
+aws s3 sync $FOUND/agents/ s3://$BACKUPS/rivals/restored/agents/
+aws s3 sync $FOUND/checkpoints/ s3://$BACKUPS/rivals/restored/checkpoints/
+"""
+
+
+def guide_restore(on: Ground) -> Measured:
+    """Run the guide's restore script on the archive that its back-up script made today; it proves nothing."""
+    return _into_scratch(on, _GUIDE_RESTORE)
+
+
+def prepare_directory_dump(on: Ground, folder: Path) -> Path:
+    """Write the dump that `pg_restore` reads, as stock `pg_dump -Fd` writes it; nobody measures that."""
+    made = folder / "directory"
+    _run(on, f'pg_dump -Fd -j2 -f "{made}" $DATABASE')
+    return made
+
+
+def pg_restore(on: Ground, dump: Path) -> Measured:
+    """Restore it with two jobs from local disk and analyse; nothing is fetched and nothing proven."""
+    return _into_scratch(on, f'pg_restore -j2 -d $RESTORED "{dump}"\npsql -X -q -c ANALYZE $RESTORED')
+
+
 def dump_gzip(on: Ground) -> Measured:
     """Dump in custom format as people run it (gzip by pg_dump), piped into S3."""
     return _measured(on, "pg_dump -Fc $DATABASE | aws s3 cp - s3://$BACKUPS/rivals/gzip.dump")
@@ -112,15 +141,23 @@ def prepare_plain_dump(on: Ground, folder: Path) -> Path:
 
 def psql_restore(on: Ground, plain_dump: Path) -> Measured:
     """Restore a plain dump into an empty database of the scratch server, and prove nothing."""
+    return _into_scratch(on, f'psql -X -q -v ON_ERROR_STOP=1 $RESTORED < "{plain_dump}"')
+
+
+def _into_scratch(on: Ground, script: str) -> Measured:
+    """Measure a script that fills the empty database $RESTORED of the scratch server."""
     with psycopg.connect(**on.scratch, autocommit=True) as connection:
         name = sql.Identifier(_SCRATCH_DATABASE)
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(name))
 
     def work() -> None:
-        _run(on, f'psql -X -q -v ON_ERROR_STOP=1 {_SCRATCH_DATABASE} < "{plain_dump}"', _libpq(on.scratch))
+        _run(on, script, {**_libpq(on.scratch), "RESTORED": _SCRATCH_DATABASE})
 
-    return measure(work, on.scratch_servers, on.folder)
+    try:
+        return measure(work, on.scratch_servers, on.folder)
+    finally:
+        _clear(on)
 
 
 def _rclone(on: Ground, options: str) -> Measured:
@@ -139,8 +176,12 @@ def _measured(on: Ground, script: str, note: str = "") -> Measured:
     try:
         return measure(work, on.servers, on.folder)
     finally:
-        for left in on.folder.iterdir():
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        _clear(on)
+
+
+def _clear(on: Ground) -> None:
+    for left in on.folder.iterdir():
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _run(on: Ground, script: str, libpq: Mapping[str, str] | None = None) -> None:
