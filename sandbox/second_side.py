@@ -6,6 +6,7 @@ may put a proxy at.
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -120,6 +121,27 @@ class SecondSide:
         }
         return {f"AIRFLOW_CONN_TDEV_{name}": json.dumps(value) for name, value in connections.items()}
 
+    def _rewind(self, target: Cluster, source: Cluster) -> list[str]:
+        """Return the command that makes a stopped cluster a standby of the other one."""
+        program = str(target.binaries / "pg_rewind")
+        argv = [program, "--target-pgdata", "{data}", "--source-server", self._reached(target, source), "-R", "-N"]
+        return [*as_user(UNPRIVILEGED_USER), *argv]
+
+    def _base(self, target: Cluster, source: Cluster) -> list[str]:
+        """Return the command that does it from nothing."""
+        program = str(target.binaries / "pg_basebackup")
+        anew = f"find {{data}} -mindepth 1 -delete && {program} -D {{data}} -d '{self._reached(target, source)}' -R -N"
+        return [*as_user(UNPRIVILEGED_USER), "sh", "-c", f"{anew} --checkpoint=fast"]
+
+    def _reached(self, target: Cluster, source: Cluster) -> str:
+        """Return how the source is reached from the target's host; the password stands in a file there."""
+        info, passwords = source.conninfo(), target.folder / "passwords"
+        passwords.touch(mode=0o600)
+        passwords.write_text(f"*:*:*:*:{info['password']}\n", encoding="utf-8")
+        if os.geteuid() == 0:
+            shutil.chown(passwords, UNPRIVILEGED_USER)
+        return f"host={info['host']} port={info['port']} user={info['user']} dbname=postgres passfile={passwords}"
+
     def _settings(self) -> Mapping[str, Any]:
         system, units = self._system, self._system.unit_commands
         shared = {"host": "sandbox"}
@@ -131,6 +153,8 @@ class SecondSide:
             "data_directory": str(system.source.data),
             "services": list(system.services),
             "address": ADDRESSES[FIRST],
+            "rewind": self._rewind(system.source, self.standby),
+            "base": self._base(system.source, self.standby),
             "api_connection": "tdev_api",
             "agents": "t-developer-agents",
             "checkpoints": "t-developer-checkpoints",
@@ -143,6 +167,8 @@ class SecondSide:
             "data_directory": str(self.standby.data),
             "services": ["t-developer-api-2"],
             "address": ADDRESSES[SECOND],
+            "rewind": self._rewind(self.standby, system.source),
+            "base": self._base(self.standby, system.source),
             "api_connection": "tdev_side_second_api",
             **self.buckets,
         }

@@ -52,7 +52,7 @@ class Sandbox:
         self._started = time.monotonic()
         self.logs = self.home / "var-log"
         self.logs.mkdir(mode=0o700)
-        self.source = Cluster(supervisor, "source")
+        self.source = Cluster(supervisor, "source", settings={"full_page_writes": "on"})  # pg_rewind needs them
         self.control = Cluster(supervisor, "control")
         self.objects = ObjectStore(supervisor)
         self.web_hooks = WebHooks(supervisor)

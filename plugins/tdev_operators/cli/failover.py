@@ -3,6 +3,7 @@
 tdev failover second --rehearse                     look at every step on both sides, and take none
 tdev failover second --by lead --approved-by deputy
 tdev failover second --unplanned --by lead --approved-by deputy     the old side is down: what was not copied is lost
+tdev failover --rejoin first --by lead --approved-by deputy         the old side becomes a standby: the way back
 tdev failover --go-on ID                            go on with one that stopped; --settle ID takes it back, if it can be
 """
 
@@ -41,12 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rehearse", action="store_true", help="look at every step, and take none")
     add("--go-on", default="", metavar="ID", help="go on with a failover that stopped")
     add("--settle", default="", metavar="ID", help="take a failover back that stopped before its promotion")
+    add("--rejoin", default="", metavar="SIDE", help="let a side that is off follow the other one again")
     add("--json", action="store_true", help="print JSON instead of lines")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out `tdev failover`; returns the exit status."""
-    return failover(args)
+    return rejoin(args) if args.rejoin else failover(args)
 
 
 def failover(
@@ -84,6 +86,33 @@ def failover(
             print(f"{one.verdict.value:8} {one.check:18} {one_line(one.summary)}", file=out)
         print(one_line(settled), file=out)
     return 1 if any(one.verdict.is_red for one in results) else 0
+
+
+def rejoin(
+    args: argparse.Namespace,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    settings: Settings | None = None,
+    out: TextIO | None = None,
+) -> int:
+    """Let a side follow the other one; the connections come from the environment.
+
+    Raises:
+        TdevError: it cannot be done; the sentence says why.
+    """
+    from tdev_operators.core.failover.rejoin import KIND, Rejoin  # noqa: PLC0415  the other commands do without boto3
+    from tdev_operators.hooks.failover_assembly import failover_ports  # noqa: PLC0415
+
+    settings = settings or load_settings()
+
+    def progress(line: str) -> None:
+        print(one_line(line), file=sys.stderr, flush=True)
+
+    name = recovery_id_of(KIND, f"shell-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
+    with failover_ports(settings, EnvironmentConnections(environment)) as ports:
+        work = Rejoin(ports, settings, name, args.rejoin, progress=progress)
+        print(one_line(work.carry_out(args.approved_by, args.by or "shell")), file=out or sys.stdout)
+    return 0
 
 
 def _carry_out(work: "Failover", approved_by: list[str], *, begun_before: bool) -> str:

@@ -43,7 +43,7 @@ class TwoSides:
         self.supervisor, self.home = supervisor, supervisor.home
         self.logs = self.home / "var-log"
         self.logs.mkdir()
-        self.source = Cluster(supervisor, "source", settings={"wal_log_hints": "on"}).start()
+        self.source = Cluster(supervisor, "source", settings={"wal_log_hints": "on", "full_page_writes": "on"}).start()
         self.source.create_role("t_developer")
         self.source.create_database("t_developer", owner="t_developer")
         with self.source.connect("t_developer") as database:

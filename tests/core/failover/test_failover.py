@@ -17,6 +17,7 @@ from tdev_operators.core.errors import (
 )
 from tdev_operators.core.failover import failover as module
 from tdev_operators.core.failover.failover import FENCE, PROMOTE
+from tdev_operators.core.failover.rejoin import Rejoin
 from tdev_operators.core.failover.told import results_of
 from tdev_operators.hooks.backup_store import S3BackupStore
 from tdev_operators.hooks.connections import EnvironmentConnections
@@ -370,3 +371,36 @@ def test_the_journal_knows_each_step(sides):
     with sides.failover(request) as failover:
         steps = [entry.step for entry in failover.journal.entries if entry.event == "done"]
     assert steps == ["asked", "look", "approval", FENCE, "sync", PROMOTE, "names", "start", "verify", "end"]
+
+
+def rejoin(sides, approved_by=("deputy",)):
+    with sides.failover() as failover:
+        work = Rejoin(failover.ports, failover.settings, "rejoin-test-1", "first")
+        return work.carry_out(approved_by, "lead")
+
+
+@pytest.mark.parametrize("planned", drawn("failback", [True, False]))
+def test_the_old_side_is_rewound_follows_and_takes_over_again(sides, planned):
+    with pytest.raises(InputError, match="answers still, as a primary"):
+        rejoin(sides)
+    with Writer(sides) as writer:
+        if not planned:
+            while len(writer.committed) < 50:
+                threading.Event().wait(0.02)
+            sides.source.kill()
+        sides.all_steps(sides.request(planned=planned))
+        with pytest.raises(AccessDeniedError, match="needs 1 approval"):
+            rejoin(sides, ())
+        kept = sides.ids(sides.second.standby)
+        assert rejoin(sides) == "first follows second"
+        assert rejoin(sides) == "first follows second", "done once more, nothing is done"
+        sides.all_steps(sides.request(to="first"))
+        before = len(writer.committed)
+        while len(writer.committed) < before + 10:
+            threading.Event().wait(0.05)
+    assert writer.both == []
+    assert is_primary(sides.source)
+    assert not sides.second.standby.running
+    assert kept <= sides.ids(sides.source)
+    if planned:
+        assert writer.committed <= sides.ids(sides.source)

@@ -20,6 +20,8 @@ class Side(Section):
     services: tuple[Text, ...]  # of the application there, in the order in which they start
     address: Text  # what the names point to when this side serves
     api_connection: str = ""  # an HTTP connection to the API there; empty: the API is not asked
+    rewind: tuple[Text, ...] = ()  # on that host: pg_rewind to the other side, {data} filled in
+    base: tuple[Text, ...] = ()  # on that host: the data folder anew from the other side
     agents: BucketName
     checkpoints: BucketName
 
@@ -60,7 +62,7 @@ class FailoverSettings(Section):
     service_enable: tuple[Text, ...]
     service_enabled: tuple[Text, ...]  # exit status 0: it would come up by itself
     controldata: Annotated[tuple[Text, ...], Field(min_length=1)]  # on the host; {data} is the data directory
-    rejoin: tuple[Text, ...]  # on the old side's host: makes it a standby of the other (pg_rewind, or a fresh base)
+    rejoin_seconds: Seconds  # for a side to be rewound, or made anew
     switch_off: tuple[Text, ...]  # on the worker: turns the other side's machine off by the infrastructure; {side}
     is_switched_off: tuple[Text, ...]  # on the worker: exit status 0, the machine is off
     dns: DnsSettings

@@ -70,14 +70,14 @@ class Units:
         """Whether a service would come up when the machine starts."""
         return self._status(self._failover.service_enabled, service) == 0
 
-    def run(self, words: Sequence[str]) -> str:
+    def run(self, words: Sequence[str], *, seconds: float = 0.0) -> str:
         """Run a command of the settings on the host, `{data}` filled in; return what it printed.
 
         Raises:
             CommandFailedError: it failed.
         """
         argv = [word.replace("{data}", self._side.data_directory) for word in words]
-        ended = self.host.run(argv, timeout_seconds=self._failover.catch_up_seconds)
+        ended = self.host.run(argv, timeout_seconds=seconds or self._failover.catch_up_seconds)
         if ended.exit_status != 0:
             raise CommandFailedError(_told(argv, self._side.host, ended.exit_status, ended.stderr or ended.stdout))
         return ended.stdout
