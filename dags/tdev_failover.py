@@ -60,6 +60,8 @@ with (
     switch_names = FailoverNamesOperator(task_id="switch_names")
     start = FailoverStartOperator(task_id="start")
     verify = FailoverVerifyOperator(task_id="verify")
-    settle = FailoverSettleOperator(task_id="settle")
+    settle = FailoverSettleOperator(task_id="settle").as_teardown(
+        on_failure_fail_dagrun=True
+    )  # also when marked failed
 
     look >> approve >> approved >> fence >> sync >> promote >> switch_names >> start >> verify >> settle

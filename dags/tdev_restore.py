@@ -59,7 +59,7 @@ with (
     restore_database = RestoreDatabaseOperator(task_id="restore_database")
     restore_buckets = RestoreBucketsOperator(task_id="restore_buckets")
     replace_live = RestoreReplaceOperator(task_id="replace_live")
-    settle = RestoreSettleOperator(task_id="settle")
+    settle = RestoreSettleOperator(task_id="settle").as_teardown(on_failure_fail_dagrun=True)  # also when marked failed
 
     preflight >> approve >> approve_again >> approved >> safety_set >> restore_database >> restore_buckets
     restore_buckets >> replace_live >> settle

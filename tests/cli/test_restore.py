@@ -124,7 +124,8 @@ def test_a_drill_needs_the_bucket_alone_and_leaves_its_evidence(house):
     status, printed = hold(house, "--by", "lead")
     assert status == 0, printed
     assert "OK       drill.rto" in printed
-    status, printed = hold(house, "--json")
+    assert "WARNING  drill.approval" in printed
+    status, printed = hold(house, "--by", "lead", "--approved-by", "deputy", "--json")
     assert (status, json.loads(printed)["verdict"]) == (0, "OK"), printed
     status, printed = hold(house, "--history")
     assert [line.split()[0] for line in printed.splitlines()[::2]] == ["1", "2"]

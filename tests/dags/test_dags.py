@@ -105,7 +105,8 @@ def test_what_replaces_a_live_system_is_for_team_leads_and_never_by_itself(dags)
     tasks = {task_id.removeprefix("restore."): task for task_id, task in restore.task_dict.items()}
     before = tasks["replace_live"].get_flat_relative_ids(upstream=True)
     assert {"restore.approve", "restore.approve_again", "restore.approved", "restore.safety_set"} <= before
-    assert tasks["settle"].trigger_rule == "all_done"
+    assert tasks["settle"].is_teardown, "it runs when somebody marks the run as failed, too"
+    assert tasks["settle"].on_failure_fail_dagrun
     assert tasks["report"].upstream_task_ids == {"restore.settle"}
     assert tasks["judge"].upstream_task_ids == {"restore.report"}
 
@@ -130,7 +131,8 @@ def test_nothing_is_promoted_before_it_was_approved_fenced_and_synced(dags):
     tasks = {task_id.removeprefix("failover."): task for task_id, task in failover.task_dict.items()}
     before = {f"failover.{task}" for task in ("look", "approve", "approved", "fence", "sync")}
     assert before == tasks["promote"].get_flat_relative_ids(upstream=True)
-    assert tasks["settle"].trigger_rule == "all_done"
+    assert tasks["settle"].is_teardown, "it runs when somebody marks the run as failed, too"
+    assert tasks["settle"].on_failure_fail_dagrun
     assert tasks["report"].upstream_task_ids == {"failover.settle"}
 
 

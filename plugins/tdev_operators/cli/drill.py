@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("set", nargs="?", default="", help="a set id, its number, or a day (its newest); default: the newest PROVEN")
     add("--by", default="", metavar="PERSON", help="who holds it, for the evidence (default: the user)")
+    add("--approved-by", default="", metavar="PERSON", help="who approved; without, it is no evidence for the month")
     add("--history", action="store_true", help="print the evidence of past drills, and hold none")
     add("--json", action="store_true", help="print JSON instead of lines")
 
@@ -66,9 +67,12 @@ def drill(
             chain = EvidenceChain(ports.store, settings.buckets.backups, settings.system.name).read()
             return _history([one.evidence.model_dump(mode="json") for one in chain], out, as_json=args.json)
         name = recovery_id_of(KIND, f"shell-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
-        held = Drill(ports, settings, DrillRequest(name, args.by or getpass.getuser(), args.set), progress=progress)
+        request = DrillRequest(name, args.by or getpass.getuser(), args.set, approved=bool(args.approved_by))
+        held = Drill(ports, settings, request, progress=progress)
         started_at = utc_now()
         held.choose()  # before anything is written: there may be nothing to rehearse
+        if args.approved_by:
+            held.note_approvals([args.approved_by])
         held.intend()
         try:
             held.rehearse()

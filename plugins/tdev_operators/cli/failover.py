@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rehearse", action="store_true", help="look at every step, and take none")
     add("--go-on", default="", metavar="ID", help="go on with a failover that stopped")
     add("--settle", default="", metavar="ID", help="take a failover back that stopped before its promotion")
+    add(
+        "--give-up", default="", metavar="ID", help="say that a failover is over that can neither end nor be taken back"
+    )
     add("--rejoin", default="", metavar="SIDE", help="let a side that is off follow the other one again")
     add("--json", action="store_true", help="print JSON instead of lines")
 
@@ -76,7 +79,12 @@ def failover(
         request = _request(args, ports, settings)
         work = Failover(ports, settings, request, progress=progress)
         progress(f"failover {request.recovery_id}, journal {work.journal.place}")
-        settled = work.settle() if args.settle else _carry_out(work, args.approved_by, begun_before=bool(args.go_on))
+        if args.give_up:
+            settled = work.give_up(args.approved_by)
+        elif args.settle:
+            settled = work.settle()
+        else:
+            settled = _carry_out(work, args.approved_by, begun_before=bool(args.go_on))
         results = results_of(work.journal, settled)
     if args.json:
         told = {"recovery": request.recovery_id, "settled": settled, "results": [one.to_json() for one in results]}
@@ -138,7 +146,7 @@ def _request(args: argparse.Namespace, ports: "FailoverPorts", settings: Setting
     from tdev_operators.core.failover.request import FailoverRequest  # noqa: PLC0415
     from tdev_operators.core.recovery.journal import Journal  # noqa: PLC0415
 
-    if known := args.go_on or args.settle:
+    if known := args.go_on or args.settle or args.give_up:
         asked = Journal(ports.store, settings.buckets.backups, settings.system.name, known).done(ASKED)
         if asked is None:
             raise InputError(f"There is no failover {known[:80]!r}; its id stands in the report and in the journal.")

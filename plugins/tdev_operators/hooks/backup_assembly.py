@@ -61,11 +61,17 @@ def scratch_servers(
     """Return what gives a disposable server of a major version."""
     backup = settings.backup
     if backup.scratch == EMBEDDED:
-        return lambda major: scratch_server(major, _server_tools(major, backup.client_tools), _connect)
+        return own_servers(settings)
     return lambda _major: lent_server(
         lambda name: PostgresSource(connections.get(backup.scratch), name),
         _identifiers(connections),
     )
+
+
+def own_servers(settings: Settings) -> Callable[[int], AbstractContextManager[ScratchServer]]:
+    """Return what makes a disposable server of a major version, here and for us alone, and needs no connection."""
+    tools = settings.backup.client_tools
+    return lambda major: scratch_server(major, _server_tools(major, tools), _connect)
 
 
 def _server_tools(major: int, client_tools: str) -> Callable[[str], Path]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tdev_operators.core.drill.ports import DrillPorts
 from tdev_operators.core.settings import Settings
-from tdev_operators.hooks.backup_assembly import scratch_servers, set_cipher
+from tdev_operators.hooks.backup_assembly import own_servers, set_cipher
 from tdev_operators.hooks.backup_store import S3BackupStore
 from tdev_operators.hooks.connections import AWS, ConnectionFacts, ConnectionSource
 from tdev_operators.hooks.http_api import HttpApi
@@ -18,7 +18,7 @@ _LOOPBACK = "127.0.0.1"
 def drill_ports(settings: Settings, connections: ConnectionSource) -> Iterator[DrillPorts]:
     """Yield the ports of a drill. Of the connections it takes `tdev_aws` and, for sealed sets, `tdev_age`.
 
-    Where `backup.scratch` names a server, it takes that connection as well.
+    The server is one of our own, whatever `backup.scratch` says: a lent one is no clean room.
 
     Raises:
         SetupMissingError: the connection tdev_aws is missing.
@@ -30,7 +30,7 @@ def drill_ports(settings: Settings, connections: ConnectionSource) -> Iterator[D
         yield DrillPorts(
             store=store,
             cipher=set_cipher(settings, connections),
-            scratch=scratch_servers(settings, connections),
+            scratch=own_servers(settings),
             api=_api,
             free_port=_free_port,
         )

@@ -124,6 +124,11 @@ class PostgresLedger:
             for row in rows
         )
 
+    def drill_digests(self) -> Mapping[int, str]:
+        """See `core.ledger.ItemStore.drill_digests`."""
+        with self._database.transaction() as tx:
+            return {int(row["number"]): str(row["sha256"]) for row in tx.rows("drill_digests")}
+
     def cluster(self) -> str:
         """See `core.ledger.ItemStore.cluster`."""
         with self._database.transaction() as tx:

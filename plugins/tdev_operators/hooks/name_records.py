@@ -5,7 +5,13 @@ from typing import Any
 
 import httpx
 
-from tdev_operators.core.errors import AccessDeniedError, GarbledAnswerError, TargetTimeoutError, TargetUnreachableError
+from tdev_operators.core.errors import (
+    AccessDeniedError,
+    GarbledAnswerError,
+    InputError,
+    TargetTimeoutError,
+    TargetUnreachableError,
+)
 from tdev_operators.core.failover.ports import NameRecords
 from tdev_operators.core.failover.settings import DnsSettings
 from tdev_operators.hooks.aws import aws_errors, make_client
@@ -39,13 +45,15 @@ class Route53:
 
     def address_of(self, name: str) -> str:
         """See `NameRecords.address_of`."""
-        wanted = f"{name.rstrip('.')}."
+        wanted = f"{name.rstrip('.').lower()}."
         with self._errors():
             page = self._client().list_resource_record_sets(
                 HostedZoneId=self._zone, StartRecordName=wanted, StartRecordType=self._type, MaxItems="1"
             )
         for record in page["ResourceRecordSets"]:
             if record["Name"] == wanted and record["Type"] == self._type:
+                if "ResourceRecords" not in record or "SetIdentifier" in record:
+                    raise InputError(f"{name} is an alias or one of several weighted records; give it a plain one.")
                 return str(record["ResourceRecords"][0]["Value"]).rstrip(".")
         return ""
 

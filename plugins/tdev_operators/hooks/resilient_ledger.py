@@ -112,6 +112,10 @@ class ResilientLedger:
         """See `core.ledger.Ledger.silences`."""
         return self._first(lambda: self.primary.silences(now), lambda: ())
 
+    def drill_digests(self) -> Mapping[int, str]:
+        """See `core.ledger.ItemStore.drill_digests`."""
+        return self._first(self.primary.drill_digests, dict)
+
     def cluster(self) -> str:
         """See `core.ledger.ItemStore.cluster`."""
         return self._first(self.primary.cluster, lambda: "")

@@ -137,7 +137,8 @@ class DrillConcludeOperator(_StepOperator):
 
         ref, now = ref_of(context, tier=ITEM, item=ITEM), ports.clock()
         begun = ports.ledger.item(ref)
-        outcome, sealed = conclude(drill, ports.settings, begun.started_at if begun else now, now, alone=True)
+        started_at, known = begun.started_at if begun else now, ports.ledger.drill_digests()
+        outcome, sealed = conclude(drill, ports.settings, started_at, now, alone=True, known=known)
         facts: dict[str, Any] = {}
         if sealed:
             facts = {"number": sealed.evidence.number, "sha256": sealed.sha256}
@@ -157,7 +158,7 @@ class DrillDueOperator(ItemWorkOperator):
 
         link = f"{job.settings.alerts.ui_base_url.rstrip('/')}/dags/{DAG_ID}"
         with drill_ports(job.settings, airflow_connections()) as ports:
-            return due_outcome(ports, job.settings, job.ports.clock, link)
+            return due_outcome(ports, job.settings, job.ports.clock, link, job.ports.ledger.drill_digests())
 
 
 @contextmanager

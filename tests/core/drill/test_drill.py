@@ -119,6 +119,52 @@ def test_a_drill_needs_another_persons_approval(rehearsed, people):
         drill.note_approvals(people)
 
 
+def test_without_an_approval_nothing_is_rehearsed_and_from_a_shell_it_does_not_count(rehearsed):
+    with rehearsed.drill() as drill:
+        drill.intend()
+        with pytest.raises(AccessDeniedError, match="needs 1 approval"):
+            drill.rehearse()
+    now = datetime.now(UTC)
+    with rehearsed.drill(rehearsed.request(approved=False)) as drill:
+        drill.intend()
+        drill.rehearse()
+        outcome, sealed = conclude(drill, rehearsed.settings, now, datetime.now(UTC), alone=True)
+    assert verdicts(outcome.results)["drill.approval"] == "WARNING"
+    assert not sealed.evidence.proven
+
+
+def test_the_newest_evidence_is_held_against_the_ledger(rehearsed):
+    with rehearsed.drill() as drill:
+        _, sealed = rehearsed.hold(drill)
+        known = {sealed.evidence.number: sealed.sha256}
+        key = drill.chain.key_of(sealed.evidence.number)
+        true = rehearsed.house.read(key)
+        rehearsed.house.write(key, true.replace(b'"deputy"', b'"nobody"'))
+        try:
+            assert len(drill.chain.read()) == sealed.evidence.number, "the chain alone cannot see its last link"
+            with pytest.raises(ProofFailedError, match="is not what it was: the ledger knows"):
+                drill.chain.read(known)
+        finally:
+            rehearsed.house.write(key, true)
+        with pytest.raises(ProofFailedError, match="was removed"):
+            drill.chain.read({sealed.evidence.number + 1: "abc"})
+
+
+def test_a_drill_that_is_cleared_and_ends_well_says_so_anew(rehearsed):
+    request = rehearsed.request()
+    now = datetime.now(UTC)
+    with rehearsed.drill(request) as drill:
+        drill.intend()
+        drill.note_approvals(["deputy"])
+        _, failed = conclude(drill, rehearsed.settings, now, now, alone=True)
+    with rehearsed.drill(request) as drill:
+        outcome, proven = rehearsed.hold(drill)
+    assert not failed.evidence.proven
+    assert proven.evidence.proven
+    assert proven.evidence.number == failed.evidence.number + 1
+    assert outcome.verdict == "OK"
+
+
 def test_without_an_intent_nothing_is_made(rehearsed):
     with rehearsed.drill() as drill:
         with pytest.raises(InputError, match="no intent"):
@@ -137,6 +183,7 @@ def test_a_damaged_dump_is_critical_and_ends_as_evidence(rehearsed):
     try:
         with rehearsed.drill() as drill:
             drill.intend()
+            drill.note_approvals(["deputy"])
             with pytest.raises(ProofFailedError):
                 drill.rehearse()
             drill.clear()

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -80,8 +81,6 @@ class TwoSides:
             "password": self.objects.secret_key,
             "extra": {"region_name": REGION, "service_config": {"s3": {"endpoint_url": self.objects.endpoint_url}}},
         }
-        import json
-
         return {"AIRFLOW_CONN_TDEV_AWS": json.dumps(aws), **self.second.environment}
 
     def settings(self, **changes):
@@ -100,8 +99,9 @@ class TwoSides:
         )
 
     @contextmanager
-    def failover(self, request=None, *, ports=None, changes=None, **options):
-        with failover_ports(self.settings(**(changes or {})), EnvironmentConnections(self.environment)) as opened:
+    def failover(self, request=None, *, ports=None, changes=None, environment=None, **options):
+        known = EnvironmentConnections({**self.environment, **(environment or {})})
+        with failover_ports(self.settings(**(changes or {})), known) as opened:
             yield Failover(
                 replace(opened, **(ports or {})), self.settings(**(changes or {})), request or self.request(), **options
             )
@@ -112,6 +112,22 @@ class TwoSides:
             if name == "approve":
                 return failover.note_approvals(["deputy"])
             return getattr(failover, name)()
+
+    def give_up(self, request):
+        with self.failover(request) as failover:
+            return failover.give_up(["deputy"])
+
+    def other_cluster(self):
+        """A stopped cluster that has nothing to do with the sides."""
+        other = Cluster(self.supervisor, "other").start()
+        other.stop()
+        return other
+
+    def as_role(self, login, password):
+        """The second side's connection as another role."""
+        return json.dumps(
+            {**json.loads(self.environment["AIRFLOW_CONN_TDEV_SIDE_SECOND"]), "login": login, "password": password}
+        )
 
     def all_steps(self, request, **options):
         for name in ("look", "approve", "fence", "sync", "promote", "switch_names", "start", "verify"):

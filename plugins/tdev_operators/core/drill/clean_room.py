@@ -122,6 +122,9 @@ class _CleanRoom:
 
     def run(self) -> Rehearsal:
         maintained = dump_of(self._manifest)
+        names = [dump.name for dump in self._manifest.databases]
+        if len(set(names)) < len(names) or "postgres" in names:
+            raise InputError(f"The set's databases ({', '.join(names)}) cannot stand on one disposable server by name.")
         others = [dump for dump in self._manifest.databases if dump is not maintained]
         with self._server(maintained) as server:
             self._restore(server, maintained)
@@ -199,7 +202,7 @@ class _CleanRoom:
                 self._place,
                 self._manifest,
                 snapshot.name,
-                Target(self._place.bucket, f"{self._prefix}{folder}{snapshot.name}/"),
+                Target(self._place.bucket, f"{self._prefix}{folder}{snapshot.name}/", through_us=True),
                 progress=self._progress,
                 check=self._check,
             )

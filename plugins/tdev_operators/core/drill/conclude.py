@@ -1,6 +1,8 @@
 """The end of a drill: what others left is removed, what was seen becomes results, and results become evidence."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from tdev_operators.core.drill.drill import INTENT, Drill
 from tdev_operators.core.drill.evidence import TAMPERED, Sealed
@@ -12,11 +14,17 @@ from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict
 
 
 def conclude(
-    drill: Drill, settings: Settings, started_at: datetime, now: datetime, *, alone: bool
+    drill: Drill,
+    settings: Settings,
+    started_at: datetime,
+    now: datetime,
+    *,
+    alone: bool,
+    known: Mapping[int, str] = MappingProxyType({}),
 ) -> tuple[ItemOutcome, Sealed | None]:
     """Sweep, judge, and seal the evidence; None where the chain was tampered with, which is a result then.
 
-    `alone`: see `Drill.sweep`. Done again, the evidence that there is stays.
+    `alone`: see `Drill.sweep`. `known` are the digests of past evidence in the ledger, by number.
 
     Raises:
         BusyError: another drill's evidence came between; try again.
@@ -26,7 +34,7 @@ def conclude(
     if drill.journal.last(INTENT) is not None:
         drill.clear()  # where the step that does it never ran
     try:
-        past = [one.evidence for one in drill.chain.read()]
+        past = [one.evidence for one in drill.chain.read(known)]
     except ProofFailedError as error:
         broken = CheckResult(
             "drill.evidence", Verdict.CRITICAL, str(error), hint=TAMPERED, coverage=Coverage(seen=("chain",))

@@ -23,6 +23,7 @@ from tdev_operators.core.recovery.journal import Journal
 from tdev_operators.core.settings import Settings
 
 KIND = "drill"
+SHELL = f"{KIND}-shell-"  # how drills from a shell are called
 INTENT, CHOSEN, APPROVED, REHEARSED, CLEARED = "intent", "set", "approval", "rehearsal", "cleared"
 NEEDED = 1  # approvals
 
@@ -32,11 +33,15 @@ _DEAD_AFTER = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class DrillRequest:
-    """One drill. `recovery_id` is the same in every try of it; `which` is a set (empty: the newest PROVEN)."""
+    """One drill. `recovery_id` is the same in every try of it; `which` is a set (empty: the newest PROVEN).
+
+    `approved`: nothing is rehearsed before somebody approved. From a shell it may be; such a drill does not count.
+    """
 
     recovery_id: str
     requested_by: str = ""
     which: str = ""
+    approved: bool = True
 
 
 class Drill:
@@ -113,6 +118,7 @@ class Drill:
         """Restore in the clean room, use what was restored, and journal what was seen, also when it failed.
 
         Raises:
+            AccessDeniedError: nobody approved.
             InputError: nobody wrote down the intent first.
             TransientError: the store is away; try again: everything is restored anew, and timed anew.
         """
@@ -120,6 +126,12 @@ class Drill:
             raise InputError("The drill has no intent; write it down first, so that what it makes can be removed.")
         if self.journal.done(REHEARSED) is not None:
             return
+        if self.request.approved:
+            approved = self.journal.done(APPROVED)
+            people = approved["by"] if approved else ()
+            refuse_unapproved(self._settings.recovery, self.request.requested_by, people, NEEDED)
+        if self.journal.done(CLEARED) is not None:
+            self.journal.note(CLEARED, "undone")
         manifest = self.choose().manifest
         self.journal.note(REHEARSED, "intended")
         self._remove(self.scratch_prefix)  # of a try that was killed: a restore that finds its objects is no restore
@@ -168,7 +180,8 @@ class Drill:
             intent = journal.last(INTENT)
             if intent is None or journal.done(CLEARED) is not None:
                 continue
-            if alone or self._ports.clock() - journal.entries[-1].at > _DEAD_AFTER:
+            dead = alone and not recovery_id.startswith(SHELL)  # from a shell nobody holds a lease
+            if dead or self._ports.clock() - journal.entries[-1].at > _DEAD_AFTER:
                 removed = self._remove(f"{self.repository.root}restored/{recovery_id}/")
                 journal.note(CLEARED, "done", removed=removed, by=self.request.recovery_id)
                 swept.append(recovery_id)

@@ -1,7 +1,8 @@
 """Whether a proven drill is due: once a month, and never a whole month without (guide: monthly tasks)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from tdev_operators.core.backup.repository import Repository
 from tdev_operators.core.drill.evidence import TAMPERED, Evidence, EvidenceChain
@@ -47,15 +48,19 @@ def due_result(evidence: Sequence[Evidence], now: datetime, due_day: int, link: 
     return CheckResult(NAME, Verdict.CRITICAL if overdue else Verdict.WARNING, summary, measured, hint, coverage)
 
 
-def due_outcome(ports: DrillPorts, settings: Settings, clock: Clock, link: str) -> ItemOutcome:
+def due_outcome(
+    ports: DrillPorts, settings: Settings, clock: Clock, link: str, known: Mapping[int, str] = MappingProxyType({})
+) -> ItemOutcome:
     """Return whether a drill is due, and how long a recovery would take by now (the monthly item).
+
+    `known` are the digests of past evidence in the ledger, by number.
 
     Raises:
         TransientError: the store is away; try again.
     """
     started_at, bucket, system = clock(), settings.buckets.backups, settings.system.name
     try:
-        evidence = [one.evidence for one in EvidenceChain(ports.store, bucket, system).read()]
+        evidence = [one.evidence for one in EvidenceChain(ports.store, bucket, system).read(known)]
     except ProofFailedError as error:
         seen = Coverage(seen=("chain",))
         broken = CheckResult("drill.evidence", Verdict.CRITICAL, str(error), hint=TAMPERED, coverage=seen)

@@ -4,9 +4,10 @@ They stand in the backups bucket below `<system>/drills/`; the ledger holds the 
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -57,13 +58,17 @@ class Evidence(Record):
 
     @property
     def proven(self) -> bool:
-        """Whether this drill counts: rehearsed to the end, nothing red."""
-        return not self.verdict.is_red and bool(self.phases)
+        """Whether this drill counts: approved, rehearsed to the end, nothing red."""
+        return not self.verdict.is_red and bool(self.phases) and bool(self.approved_by)
 
     @property
     def timed(self) -> Timed:
         """Its figures, for the forecast."""
         return Timed(Size(self.database_bytes, self.objects), self.phases)
+
+
+def _says(evidence: Evidence) -> tuple[object, ...]:
+    return evidence.verdict, evidence.phases, evidence.approved_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +86,33 @@ class EvidenceChain:
         self._store, self._bucket = store, bucket
         self.folder = f"{root_of(system)}drills/"
 
-    def read(self) -> list[Sealed]:
-        """Return everything, the oldest first.
+    def read(self, known: Mapping[int, str] = MappingProxyType({})) -> list[Sealed]:
+        """Return everything, the oldest first. `known` are digests by number that somebody else kept: the ledger.
 
         Raises:
-            ProofFailedError: one is missing, unreadable, or not the one that its successor was bound to.
+            ProofFailedError: one is missing, unreadable, not the one that its successor was bound to, or not as known.
         """
-        return list(self._read())
+        chain = list(self._read())
+        digests = {one.evidence.number: one.sha256 for one in chain}
+        for number in sorted(known):
+            if digests.get(number) != known[number]:
+                what = "is not what it was" if number in digests else "was removed"
+                raise ProofFailedError(f"The evidence {number} {what}: the ledger knows it as {known[number]}.")
+        return chain
 
     def append(self, evidence: Evidence) -> Sealed:
         """Bind an evidence to the newest one and store it; its number and link are set here.
 
-        A drill that has its evidence already keeps it.
+        What a drill has said already it does not say again; what it says anew follows what it said.
 
         Raises:
             BusyError: another drill's evidence came between; try again.
             ProofFailedError: the chain is broken.
         """
         chain = self.read()
-        if found := next((one for one in chain if one.evidence.recovery_id == evidence.recovery_id), None):
-            return found
+        known = [one for one in chain if one.evidence.recovery_id == evidence.recovery_id]
+        if known and _says(known[-1].evidence) == _says(evidence):
+            return known[-1]
         linked = evidence.model_copy(
             update={"number": len(chain) + 1, "previous_sha256": chain[-1].sha256 if chain else ""}
         )

@@ -31,7 +31,8 @@ def results_of(
 
     `past` is the evidence before this drill, `sizes` what the sets held at their moments.
     """
-    if refused := next((entry for entry in journal.entries if entry.event == "refused"), None):
+    refused = journal.last(APPROVED)
+    if refused is not None and refused.event == "refused":
         why = refused.facts.get("why", "")
         return (
             CheckResult(
@@ -280,6 +281,9 @@ def forecast_result(
 def _approval(journal: Journal, intent: Mapping[str, Any]) -> CheckResult:
     approved = (journal.done(APPROVED) or {}).get("by", ())
     summary = f"Asked for by {intent.get('asked_by') or 'nobody'}, approved by {', '.join(approved) or 'nobody'}."
+    if not approved:
+        hint = "It is no evidence for the month; hold one that somebody approves."
+        return CheckResult("drill.approval", Verdict.WARNING, summary, hint=hint, coverage=Coverage(seen=("journal",)))
     return CheckResult("drill.approval", Verdict.OK, summary, coverage=Coverage(seen=("journal",)))
 
 

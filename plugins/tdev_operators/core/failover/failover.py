@@ -20,7 +20,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Literal
 
-from tdev_operators.core.errors import InputError, TargetTimeoutError, TransientError
+from tdev_operators.core.errors import BusyError, InputError, TargetTimeoutError, TdevError, TransientError
 from tdev_operators.core.failover.epoch import Epochs
 from tdev_operators.core.failover.fence import (
     BY_UNIT,
@@ -74,9 +74,8 @@ class Failover:
         self.ports, self.settings, self.request = ports, settings, request
         self._progress, self._check, self._bystander = progress, check, bystander
         self.old, self.new = request.sides(settings.failover)
-        bucket, system = settings.buckets.backups, settings.system.name
-        self._epochs = Epochs(ports.store, bucket, system)
-        self.journal = Journal(ports.store, bucket, system, request.recovery_id, clock=ports.clock)
+        self._epochs = Epochs(ports.store, settings.buckets.backups, settings.system.name)
+        self.journal = self._journal_of(request.recovery_id)
         asked = self.journal.done(ASKED)
         if asked is None:
             self.journal.note(ASKED, "done", **request.facts())
@@ -140,9 +139,12 @@ class Failover:
         """
         approved = self.journal.done(APPROVED)
         refuse_unapproved(self.settings.recovery, self.request.requested_by, approved["by"] if approved else (), NEEDED)
+        self._refuse_ended()
         self._epochs.claim(self.request.recovery_id, self._has_ended)
         if (noted := self.journal.done(FENCE)) is not None:
             return Fenced(noted["how"], noted["by"])
+        if (last := self.journal.last(FENCE)) is not None and last.facts.get("lowered"):
+            raise InputError(f"{self.old.name} is being brought back; settle this failover, and begin a new one.")
         if self.journal.last(FENCE) is None:
             self.journal.note(FENCE, "intended", side=self.old.name)
         fenced = raise_fence(self.ports, self.settings, self.old, self.request, self._progress)
@@ -181,9 +183,9 @@ class Failover:
         synced = self.journal.done(SYNC)
         if synced is None:
             raise InputError("Nothing is promoted before the last changes are there; do the step sync first.")
+        self._refuse_lowered_fence()
+        self.journal.note(PROMOTE, "intended", side=self.new.name)  # a settle beside this is refused at its number
         if look(self.ports, self.new).in_recovery:
-            self._refuse_lowered_fence()
-            self.journal.note(PROMOTE, "intended", side=self.new.name)
             self._own()
             self._promote()
         facts = self._promoted(str(synced["last"]))
@@ -228,7 +230,8 @@ class Failover:
             units.start(service)
             self._progress(f"{service} of {self.new.name} runs")
         if self.journal.done(START) is None:
-            self.journal.note(START, "done", services=list(self.new.services))
+            failed = self._recreate_slots()
+            self.journal.note(START, "done", services=list(self.new.services), slots_failed=failed)
         return list(self.new.services)
 
     def verify(self) -> dict[str, Any]:
@@ -258,23 +261,31 @@ class Failover:
     def settle(self) -> str:
         """Leave nothing half-done when it ended early; say what was, and what a human must do.
 
-        Before the promotion was begun, everything is taken back. Behind it nothing is: a timeout may have promoted.
+        Before the promotion was begun, everything is taken back. Behind it nothing is: a timeout may have promoted,
+        and so may somebody's hand. That it is taken back is written down first, so that no other process promotes.
+
+        Raises:
+            BusyError: another process of this failover is at work, or another failover is.
+            TransientError: nobody knows how a side is; settle it again.
         """
+        self.journal = self._journal_of(self.request.recovery_id)  # what others wrote meanwhile counts
         fence, promoted = self.journal.last(FENCE), self.journal.last(PROMOTE)
         if self.journal.done(END) is not None or fence is None:
             return "There was nothing to settle."
-        if promoted is not None:
+        if promoted is not None or not look(self.ports, self.new).in_recovery:
             return self._told_half_way()
         if fence.event == "done" and fence.facts["how"] != BY_UNIT:
+            self._end("given up")
             return (
                 f"Nothing was promoted, and {self.old.name} is off ({fence.facts['how']}), so that nothing serves. Go "
                 f"forward: clear the first red task. Or turn {self.old.name} on by hand and start a failover anew."
             )
         if fence.event != "undone":
             self._epochs.refuse_superseded(self.request.recovery_id)
+            self.journal.note(FENCE, "intended", side=self.old.name, lowered=True)
             try:
                 lower_fence(self.ports, self.settings, self.old, self._progress)
-            except TransientError as error:
+            except TdevError as error:
                 if self.request.planned:
                     raise
                 self._end("given up")
@@ -286,14 +297,34 @@ class Failover:
         self._end("taken back")
         return f"{self.old.name} serves again, as before; {self.new.name} is its standby."
 
+    def give_up(self, approved_by: Sequence[str]) -> str:
+        """Say that this failover is over, though it did not end: then another may begin. Nothing is touched.
+
+        Raises:
+            AccessDeniedError: nobody approved.
+        """
+        refuse_unapproved(self.settings.recovery, self.request.requested_by, approved_by, NEEDED)
+        parts = "; ".join(f"{side.name}: {self._state_of(side)}" for side in (self.old, self.new))
+        self._end("given up")
+        return f"It is given up as it stands. {parts}."
+
+    def _refuse_ended(self) -> None:
+        ended = self.journal.done(END)
+        if ended is not None and ended["how"] != "done":
+            raise InputError(f"This failover is over ({ended['how']}); begin a new one.")
+
     def _own(self) -> None:
         self._check()
+        self._refuse_ended()
         self._epochs.refuse_superseded(self.request.recovery_id)
 
     def _has_ended(self, recovery_id: str) -> bool:
-        bucket, system = self.settings.buckets.backups, self.settings.system.name
-        journal = Journal(self.ports.store, bucket, system, recovery_id)
+        journal = self._journal_of(recovery_id)
         return journal.done(END) is not None or journal.last(FENCE) is None
+
+    def _journal_of(self, recovery_id: str) -> Journal:
+        bucket, system = self.settings.buckets.backups, self.settings.system.name
+        return Journal(self.ports.store, bucket, system, recovery_id, clock=self.ports.clock)
 
     def _end(self, how: str) -> None:
         if self.journal.done(END) is None:
@@ -310,9 +341,26 @@ class Failover:
             raise InputError(
                 f"{self.new.name} is a primary already; a failover goes to a standby: let it follow {self.old.name}."
             )
+        self._refuse_rights()
         if self.request.planned and not new.streaming:
             raise InputError(f"{self.new.name} follows nobody right now; mend its replication, or say «not planned».")
         return new
+
+    def _refuse_rights(self) -> None:
+        """Refuse what would only fail behind the promotion."""
+        with self.ports.database(self.new, "postgres").session(application_name="tdev-failover") as session:
+            row = session.rows(load_sql("failover/rights"))[0]
+        needed = {"may_promote": "EXECUTE on pg_promote", "may_read_history": "EXECUTE on pg_read_file(text)"}
+        needed |= {"may_write": "EXECUTE on pg_logical_emit_message", "may_monitor": "the role pg_monitor"}
+        if lacking := [what for key, what in needed.items() if not row[key]]:
+            raise InputError(
+                f"Our role lacks {', '.join(lacking)} on {self.new.name}; grant it there (docs/privileges.md)."
+            )
+        if row["waits_for"]:
+            raise InputError(
+                f"{self.new.name} has synchronous_standby_names = {row['waits_for']!r}: as a primary it would wait for "
+                "a standby that is off. Empty it first."
+            )
 
     def _look_at_old(self) -> Database | None:
         try:
@@ -354,8 +402,14 @@ class Failover:
         for name, source in self.old.buckets.items():
             target = self.new.buckets[name]
             if source != target:
-                seen = mirror(self.ports.store, source, target, dry=True, check=self._check)
-                told.append(f"{source} -> {target}: {seen.copied:,} objects to copy, {seen.same:,} are there")
+                try:
+                    seen = mirror(self.ports.store, source, target, dry=True, check=self._check)
+                except TdevError as error:
+                    if self.request.planned:
+                        raise
+                    told.append(f"{source} cannot be listed, so that its last changes are lost ({error})")
+                else:
+                    told.append(f"{source} -> {target}: {seen.copied:,} objects to copy, {seen.same:,} are there")
         return told
 
     def _name_told(self, name: str) -> str:
@@ -372,10 +426,20 @@ class Failover:
     def _last_position(self) -> int:
         """Return where the old side's last checkpoint stands; only a shut-down server has one that nothing follows."""
         control = control_data(self.ports, self.settings, self.old)
+        if control.system_identifier != look(self.ports, self.new).system_identifier:
+            raise InputError(
+                f"The data directory of {self.old.name} ({self.old.data_directory}) is of another cluster; mend "
+                "failover.sides."
+            )
         if not control.shut_down:
             raise InputError(
                 f"{self.old.name} did not shut down cleanly, so that nobody knows its last position. It is taken back; "
                 "then start again as not planned, if that has to be."
+            )
+        before = (self.journal.done(LOOKED) or {}).get("old")
+        if before and control.checkpoint < lsn_of(before["lsn"]):
+            raise InputError(
+                f"The control file of {self.old.name} is older than what it had written already; see data_directory."
             )
         return control.checkpoint
 
@@ -396,7 +460,13 @@ class Failover:
         source, target = self.old.buckets[name], self.new.buckets[name]
         if source == target:
             return Mirrored(source, target)
-        done = mirror(self.ports.store, source, target, check=self._check)
+        try:
+            done = mirror(self.ports.store, source, target, check=self._check)
+        except TdevError as error:
+            if self.request.planned or isinstance(error, BusyError):
+                raise
+            self._progress(f"{source} -> {target}: {error}")
+            return Mirrored(source, target, lost=str(error))
         self._progress(f"{source} -> {target}: {done.copied:,} objects copied, {done.same:,} were there")
         return done
 
@@ -432,29 +502,27 @@ class Failover:
         with self.ports.database(self.new, "postgres").session(application_name="tdev-failover") as session:
             state = looked(session)
             switch = switch_point(str(session.rows(load_sql("failover/history"))[0]["history"]))
-            lost = self._recreate_slots()
         if last and lsn_of(last) > switch:
             raise InputError(
                 f"{self.new.name} left the old history at {text_of(switch)}, before {self.old.name}'s last position "
                 f"{last}: something is lost. Leave both as they are, and compare them by hand."
             )
-        return {"timeline": state.timeline, "switch": text_of(switch), "last": last, "slots": lost}
+        return {"timeline": state.timeline, "switch": text_of(switch), "last": last}
 
     def _recreate_slots(self) -> list[str]:
-        """Make the logical slots that the old side had and the new one has not."""
-        noted = (self.journal.done(LOOKED) or {}).get("slots", [])
-        made = []
-        for row in noted:
-            with self.ports.database(self.new, str(row["database"])).session() as session:
-                known = {one["name"] for one in session.rows(load_sql("failover/slots"))}
-                if row["name"] not in known:
-                    session.rows(
-                        SQL("SELECT pg_create_logical_replication_slot({}, {})").format(
-                            Literal(row["name"]), Literal(row["plugin"])
-                        )
-                    )
-                    made.append(str(row["name"]))
-        return made
+        """Make the logical slots that the old side had and the new one has not; return a sentence for each not made."""
+        failed = []
+        for row in (self.journal.done(LOOKED) or {}).get("slots", []):
+            making = SQL("SELECT pg_create_logical_replication_slot({}, {})").format(
+                Literal(row["name"]), Literal(row["plugin"])
+            )
+            try:
+                with self.ports.database(self.new, str(row["database"])).session() as session:
+                    if row["name"] not in {one["name"] for one in session.rows(load_sql("failover/slots"))}:
+                        session.rows(making)
+            except TdevError as error:  # whoever reads it waits; the system does not
+                failed.append(f"{row['name']}: {error}")
+        return failed
 
     def _await_resolved(self, name: str) -> str:
         """Wait until a resolver says what the provider says; another's answer lives as long as the record's TTL."""
@@ -486,7 +554,8 @@ class Failover:
         told = (
             f"The promotion was begun, so that nothing is taken back. {'; '.join(parts)}. "
             f"Not done: {', '.join(undone)}. Go forward: clear the first red task, or "
-            f"tdev failover --go-on {self.request.recovery_id}. Do not start the server of {self.old.name}."
+            f"tdev failover --go-on {self.request.recovery_id}. Do not start the server of {self.old.name}. When it "
+            f"cannot go forward: tdev failover --give-up {self.request.recovery_id}, and fail over anew."
         )
         self._progress(told)
         return told

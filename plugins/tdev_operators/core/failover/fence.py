@@ -7,7 +7,15 @@ of anything: what cannot be seen off is not off.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tdev_operators.core.errors import AccessDeniedError, InputError, TdevError, TransientError
+from tdev_operators.core.errors import (
+    AccessDeniedError,
+    CommandFailedError,
+    InputError,
+    TargetTimeoutError,
+    TargetUnreachableError,
+    TdevError,
+    TransientError,
+)
 from tdev_operators.core.failover.ports import FailoverPorts
 from tdev_operators.core.failover.request import FailoverRequest
 from tdev_operators.core.failover.settings import Side
@@ -38,11 +46,12 @@ def raise_fence(
     units = Units(ports, settings, old)
     try:
         for service in old.services:
-            units.stop_for_good(service)
-            progress(f"{service} of {old.name} is stopped and disabled")
+            _stop_application(units, old, service, request, progress)
         units.stop_for_good(old.database_service)
         fenced = Fenced(BY_UNIT)
-    except TransientError as error:
+    except CommandFailedError:
+        raise  # its host answers: it is not off, whatever somebody has seen
+    except (TransientError, InputError, AccessDeniedError) as error:
         if request.planned:
             raise
         progress(f"the host of {old.name} does not obey ({error})")
@@ -93,12 +102,25 @@ def refuse_living(ports: FailoverPorts, old: Side) -> None:
     """
     try:
         found = look(ports, old)
-    except AccessDeniedError as error:
-        raise InputError(f"The server of {old.name} answers, so that it is not off: {error}") from None
-    except TdevError:
+    except (TargetUnreachableError, TargetTimeoutError):
         return
+    except TdevError as error:  # too many clients, starting up, no such role: somebody is there
+        raise InputError(f"The server of {old.name} answers, so that it is not off: {error}") from None
     state = "a standby" if found.in_recovery else "a primary"
     raise InputError(f"The server of {old.name} answers still, as {state}: it is not off. Turn it off by hand.")
+
+
+def _stop_application(
+    units: Units, old: Side, service: str, request: FailoverRequest, progress: Callable[[str], None]
+) -> None:
+    try:
+        units.stop_for_good(service)
+    except CommandFailedError as error:
+        if request.planned:
+            raise
+        progress(f"{error} Its database is stopped all the same.")
+    else:
+        progress(f"{service} of {old.name} is stopped and disabled")
 
 
 def _from_outside(
@@ -107,7 +129,7 @@ def _from_outside(
     old: Side,
     request: FailoverRequest,
     progress: Callable[[str], None],
-    why: TransientError,
+    why: TdevError,
 ) -> Fenced:
     if switched_off(ports, settings, old, progress):
         return Fenced(BY_INFRASTRUCTURE)

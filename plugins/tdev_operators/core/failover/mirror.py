@@ -12,7 +12,10 @@ from tdev_operators.core.ports import ObjectInfo
 
 @dataclass(slots=True)
 class Mirrored:
-    """What was done to one bucket. `kept` are objects that only the new side has, `gone` those that went meanwhile."""
+    """What was done to one bucket. `kept` are objects that only the new side has, `gone` those that went meanwhile.
+
+    `lost` says why the source could not be read, where that was accepted.
+    """
 
     source: str
     target: str
@@ -21,6 +24,7 @@ class Mirrored:
     copied_bytes: int = 0
     kept: int = 0
     gone: int = 0
+    lost: str = ""
 
 
 def mirror(

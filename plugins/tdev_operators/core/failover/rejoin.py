@@ -7,8 +7,9 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from tdev_operators.core.errors import CommandFailedError, InputError, TargetTimeoutError, TransientError
-from tdev_operators.core.failover.failover import NEEDED
+from tdev_operators.core.errors import BusyError, CommandFailedError, InputError, TargetTimeoutError, TransientError
+from tdev_operators.core.failover.epoch import Epochs
+from tdev_operators.core.failover.failover import END, NEEDED
 from tdev_operators.core.failover.fence import refuse_living
 from tdev_operators.core.failover.ports import FailoverPorts
 from tdev_operators.core.failover.settings import Side
@@ -61,6 +62,11 @@ class Rejoin:
             InputError: it runs still, the other side is no primary, or the settings know no way.
         """
         refuse_living(self._ports, self.side)
+        if self._units.runs(self.side.database_service):
+            raise InputError(f"{self.side.database_service} of {self.side.name} runs; stop it first.")
+        newest = Epochs(self._ports.store, self.journal.bucket, self._settings.system.name).newest()
+        if newest is not None and not self._is_over(newest.recovery_id):
+            raise BusyError(f"The failover {newest.recovery_id} is not over; finish it first.")
         if look(self._ports, self.other).in_recovery:
             raise InputError(f"{self.other.name} is a standby, so that {self.side.name} has nobody to follow.")
         control = self._units.run(self._settings.failover.controldata)
@@ -92,10 +98,23 @@ class Rejoin:
                 how = _FRESH
                 self._run(how, self.side.base)
             self.journal.note(REJOIN, "done", side=self.side.name, how=how)
+            self._refuse_primary()
             self._units.start(self.side.database_service)
         self._await_following()
         self.journal.note(FOLLOWS, "done", side=self.side.name, of=self.other.name)
         return f"{self.side.name} follows {self.other.name}"
+
+    def _refuse_primary(self) -> None:
+        """Refuse to start what would come up as a second primary."""
+        signal = f"{self.side.data_directory}/standby.signal"
+        if self._units.host.run(["test", "-e", signal]).exit_status != 0:
+            raise InputError(
+                f"{signal} is not there, so that {self.side.name} would be a primary; write it by hand (-R)."
+            )
+
+    def _is_over(self, recovery_id: str) -> bool:
+        journal = Journal(self._ports.store, self.journal.bucket, self._settings.system.name, recovery_id)
+        return journal.done(END) is not None
 
     def _run(self, how: str, command: Sequence[str]) -> None:
         self._progress(f"{self.side.name} is being {how}")
@@ -108,9 +127,19 @@ class Rejoin:
             return False
         return found.in_recovery and found.streaming
 
+    def _stop_a_primary(self) -> None:
+        try:
+            found = look(self._ports, self.side)
+        except TransientError:
+            return
+        if not found.in_recovery:
+            self._units.stop_for_good(self.side.database_service)
+            raise InputError(f"{self.side.name} came up as a primary and was stopped; see its standby.signal.")
+
     def _await_following(self) -> None:
         deadline = time.monotonic() + self._settings.failover.catch_up_seconds
         while not self._follows():
+            self._stop_a_primary()
             if time.monotonic() > deadline:
                 raise TargetTimeoutError(f"{self.side.name} does not follow {self.other.name}; see its own log.")
             time.sleep(_POLL_SECONDS)

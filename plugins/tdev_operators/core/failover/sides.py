@@ -16,7 +16,7 @@ _LSN = re.compile(r"([0-9A-F]{1,8})/([0-9A-F]{1,8})", re.IGNORECASE)
 _STATE = re.compile(r"^Database cluster state:\s*(.+)$", re.MULTILINE)
 _CHECKPOINT = re.compile(r"^Latest checkpoint location:\s*(\S+)$", re.MULTILINE)
 _IDENTIFIER = re.compile(r"^Database system identifier:\s*(\d+)$", re.MULTILINE)
-_SHUT_DOWN = ("shut down", "shut down in recovery")
+_SHUT_DOWN = "shut down"  # and not "in recovery": it was the primary
 _SWITCH = re.compile(r"^\d+\s+([0-9A-F]+/[0-9A-F]+)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -89,7 +89,7 @@ def control_of(text: str) -> Control:
     state, checkpoint, identifier = _STATE.search(text), _CHECKPOINT.search(text), _IDENTIFIER.search(text)
     if not (state and checkpoint and identifier):
         raise GarbledAnswerError("pg_controldata printed something else; mend failover.controldata.")
-    return Control(state[1].strip() in _SHUT_DOWN, lsn_of(checkpoint[1]), identifier[1])
+    return Control(state[1].strip() == _SHUT_DOWN, lsn_of(checkpoint[1]), identifier[1])
 
 
 def switch_point(history: str) -> int:

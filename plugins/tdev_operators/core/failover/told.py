@@ -51,7 +51,8 @@ def _results(journal: Journal, request: FailoverRequest) -> Iterator[CheckResult
     yield _ok("failover.look", " ".join(f"{line}." for line in looked["told"]), request.to)
     if request.rehearse:
         return
-    if refused := next((entry for entry in journal.entries if entry.event == "refused"), None):
+    refused = journal.last(APPROVED)
+    if refused is not None and refused.event == "refused":
         why = refused.facts.get("why", "")
         yield CheckResult(
             "failover.approval", Verdict.UNKNOWN, f"Not failed over: {why}", hint="Agree, and start again."
@@ -63,10 +64,14 @@ def _results(journal: Journal, request: FailoverRequest) -> Iterator[CheckResult
         hint = "Read the log of the first red task; start again when it is mended."
         yield CheckResult("failover.end", Verdict.CRITICAL, summary, hint=hint, coverage=Coverage(seen=(request.to,)))
         return
+    if end == "given up":
+        summary = "It was given up as it stood; what was done stands below."
+        hint = "Look at both sides by hand before anything is started."
+        yield CheckResult("failover.end", Verdict.CRITICAL, summary, hint=hint, coverage=Coverage(seen=(request.to,)))
     yield from _steps(journal, request)
     if end == "done":
         yield _end(journal, request)
-        yield _loss(looked, request)
+        yield _loss(looked, journal.done(SYNC) or {}, request)
 
 
 def _steps(journal: Journal, request: FailoverRequest) -> Iterator[CheckResult]:
@@ -78,7 +83,12 @@ def _steps(journal: Journal, request: FailoverRequest) -> Iterator[CheckResult]:
             + (f"; the old side ended at {facts['last']}, which lies before." if facts["last"] else ".")
         ),
         NAMES: lambda facts: _pointing(facts["names"]),
-        START: lambda facts: f"{', '.join(facts['services']) or 'Nothing'} runs there.",
+        START: lambda facts: " ".join(
+            (
+                f"{', '.join(facts['services']) or 'Nothing'} runs there.",
+                *(f"Slot {one}" for one in facts["slots_failed"]),
+            )
+        ),
         VERIFY: lambda facts: (
             f"It takes writes ({facts['written_at']}), its API answers, and the old side is off still."
         ),
@@ -104,7 +114,7 @@ def _end(journal: Journal, request: FailoverRequest) -> CheckResult:
     return CheckResult("failover.end", Verdict.OK, summary, measured, coverage=Coverage(seen=(request.to,)))
 
 
-def _loss(looked: Mapping[str, Any], request: FailoverRequest) -> CheckResult:
+def _loss(looked: Mapping[str, Any], synced: Mapping[str, Any], request: FailoverRequest) -> CheckResult:
     coverage = Coverage(seen=(request.to,))
     if request.planned:
         summary = "Nothing was lost: the standby had replayed the old side's shutdown before it was promoted."
@@ -115,6 +125,8 @@ def _loss(looked: Mapping[str, Any], request: FailoverRequest) -> CheckResult:
     since = f" since {moment(datetime.fromisoformat(replayed))}" if replayed else ""
     measured = (Measurement("had not reached the new side", loss["bytes"], "bytes"),)
     summary = f"Lost: {what} that the old side had written{since}, and all that it wrote after this was looked at."
+    if unread := [one for one in synced.get("buckets", {}).values() if one["lost"]]:
+        summary += f" The last changes of {', '.join(one['source'] for one in unread)} as well: {unread[0]['lost']}"
     hint = "Keep the old side's data: what is missing can be read there before it is rebuilt."
     return CheckResult("failover.loss", Verdict.WARNING, summary, measured, hint, coverage)
 

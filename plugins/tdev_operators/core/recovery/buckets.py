@@ -49,13 +49,15 @@ class Found(NamedTuple):
 class Target:
     """Where a snapshot is restored to: a bucket, and a prefix in it (a scratch place) or none (the live bucket).
 
-    `overwrite_newer` and `remove_surplus` are what a person asked for beyond what is missing or changed.
+    `overwrite_newer` and `remove_surplus` are what a person asked for beyond what is missing or changed. `through_us`:
+    every byte is read and its checksum held, instead of having large objects copied on the store's side.
     """
 
     bucket: str
     prefix: str = ""
     overwrite_newer: bool = False
     remove_surplus: bool = False
+    through_us: bool = False
 
     def restores(self, kind: Difference) -> bool:
         """Whether such an object is written."""
@@ -289,7 +291,7 @@ def _write_small(ports: RecoveryPorts, entry: Entry, stored: bytes, target: Targ
 def _write_large(ports: RecoveryPorts, place: Place, entry: Entry, target: Target) -> None:
     """Copy on the store's side what is plain and has the source's ETag still; else stream it through us, compared."""
     key = target.prefix + entry.key
-    source = None if ports.cipher.suffix else ports.store.find(place.bucket, place.key_of(entry))
+    source = None if ports.cipher.suffix or target.through_us else ports.store.find(place.bucket, place.key_of(entry))
     if source is not None and (source.etag, source.size_bytes) == (entry.etag, entry.size_bytes):
         ports.store.copy(place.bucket, source, target.bucket, key)
         return

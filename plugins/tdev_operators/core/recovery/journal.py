@@ -49,6 +49,11 @@ class Journal:
         self._entries = list(self._read())
 
     @property
+    def bucket(self) -> str:
+        """Where it stands."""
+        return self._bucket
+
+    @property
     def place(self) -> str:
         """Where it stands, for people."""
         return f"s3://{self._bucket}/{self._folder}"
