@@ -32,7 +32,7 @@ test-deps: ## what Debian must provide for some tests (needs root)
 	  chromium docker-compose logrotate openssh-client openssh-server pebble postgresql postgresql-contrib redis-server zstd
 
 faults: .venv/ready ## all moments of all faults (long)
-	@$(BIN)/python -m pytest -m faults
+	@$(BIN)/python -m pytest -m faults -n 2 --dist loadgroup
 
 bench: .venv/ready ## speed, as ratios
 	@$(BIN)/python -m benchmarks

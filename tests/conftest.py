@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from sandbox.system import Sandbox
 
+pytest_plugins = ["tests.fault_table"]
+
 _ROOM_BYTES = 6 * 1024**3
 
 

@@ -330,7 +330,7 @@ MOMENTS = ["begun", "server:", "restoring", "verify:", "buckets:", "sabotage", "
 
 
 @pytest.mark.parametrize("after", drawn("drill killed", MOMENTS))
-def test_a_killed_drill_leaves_nothing_and_its_retry_ends_proven(rehearsed, after):
+def test_a_killed_drill_leaves_nothing_and_its_retry_ends_proven(rehearsed, after, record):
     request = rehearsed.request()
     children = begun_and_killed(rehearsed, request, after)
     assert gone(children), "server and application went with the process"
@@ -339,6 +339,7 @@ def test_a_killed_drill_leaves_nothing_and_its_retry_ends_proven(rehearsed, afte
         outcome, sealed = rehearsed.hold(drill)
     assert sealed.evidence.proven, json.dumps(verdicts(outcome.results))
     assert drill.journal.done(CLEARED)
+    record("drill: kill -9", f"after it said «{after}»", "its retry ended PROVEN, nothing is left")
 
 
 def test_the_next_drill_removes_what_a_dead_one_left(rehearsed):

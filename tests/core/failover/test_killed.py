@@ -29,8 +29,12 @@ def killed(sides, request, number, when):
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
+def moment(number, when):
+    return f"{number:02} {when} «{LINES[number - 1]}» was written"
+
+
 @pytest.mark.parametrize(("number", "when"), drawn("failover killed and retried", CASES))
-def test_a_killed_failover_is_finished_by_its_retry(sides, number, when):
+def test_a_killed_failover_is_finished_by_its_retry(sides, number, when, record):
     request = sides.request()
     with Writer(sides) as writer:
         killed(sides, request, number, when)
@@ -50,10 +54,11 @@ def test_a_killed_failover_is_finished_by_its_retry(sides, number, when):
     assert writer.committed <= sides.ids(sides.second.standby)
     found = told(sides, request)
     assert set(verdicts(found).values()) == {"OK"}, [one.summary for one in found if one.verdict != "OK"]
+    record("failover: kill -9, retried", moment(number, when), "finished by its retry, nothing lost, one primary")
 
 
 @pytest.mark.parametrize(("number", "when"), drawn("failover killed and aborted", CASES))
-def test_a_killed_failover_that_is_given_up_leaves_one_primary_and_says_so(sides, number, when):
+def test_a_killed_failover_that_is_given_up_leaves_one_primary_and_says_so(sides, number, when, record):
     request = sides.request()
     with Writer(sides) as writer:
         killed(sides, request, number, when)
@@ -74,3 +79,5 @@ def test_a_killed_failover_that_is_given_up_leaves_one_primary_and_says_so(sides
         assert not sides.source.running
         assert "Go forward" in said or said == "There was nothing to settle."
         assert writer.committed <= sides.ids(sides.second.standby) or not is_primary(sides.second.standby)
+    outcome = "the new side is the only primary" if promoted else "the old side is the only primary, and serves"
+    record("failover: kill -9, given up", moment(number, when), outcome)
