@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Param
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
-from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
-from tdev_operators.operators.work import ItemWorkOperator, Job, refusal_when_lost
+from tdev_operators.operators.base import MaintenanceOperator, ref_of
+from tdev_operators.operators.work import ItemWorkOperator, Job, recovering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,15 +167,12 @@ def _opened(context: "Context", progress: "Callable[[str], None]") -> "Iterator[
     from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
     from tdev_operators.hooks.drill_assembly import drill_ports  # noqa: PLC0415
 
-    ports, request = task_ports(), _request_of(context)
-    name = f"recovery:{ports.settings.system.name}"
+    request = _request_of(context)
     with (
-        ports.ledger.lease(name, request.recovery_id) as lease,
+        recovering(request.recovery_id) as (ports, check),
         drill_ports(ports.settings, airflow_connections()) as clean_room,
     ):
-        check = refusal_when_lost(lease, name)
         yield Drill(clean_room, ports.settings, request, progress=progress, check=check), ports
-        check()
 
 
 def _request_of(context: "Context") -> "DrillRequest":

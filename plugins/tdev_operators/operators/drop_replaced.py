@@ -7,7 +7,7 @@ from airflow.sdk import Param
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
-from tdev_operators.operators.work import refusal_when_lost
+from tdev_operators.operators.work import recovering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,11 +96,9 @@ def _opened(context: "Context", progress: "Callable[[str], None]") -> "Iterator[
     from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
     from tdev_operators.hooks.recovery_assembly import recovery_ports  # noqa: PLC0415
 
-    ports, recovery_id = task_ports(), context["params"]["recovery"]
-    name = f"recovery:{ports.settings.system.name}"
+    recovery_id = context["params"]["recovery"]
     with (
-        ports.ledger.lease(name, f"drop {recovery_id}") as lease,
+        recovering(f"drop {recovery_id}") as (ports, _),
         recovery_ports(ports.settings, airflow_connections()) as recovery,
     ):
         yield DropReplaced(recovery, ports.settings, recovery_id, progress=progress), ports
-        refusal_when_lost(lease, name)()

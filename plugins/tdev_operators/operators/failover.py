@@ -7,9 +7,9 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
-from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
+from tdev_operators.operators.base import MaintenanceOperator, ref_of
 from tdev_operators.operators.quiet import begin_quiet, end_quiet
-from tdev_operators.operators.work import refusal_when_lost
+from tdev_operators.operators.work import recovering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -212,16 +212,13 @@ def _opened(context: "Context", progress: "Callable[[str], None]") -> "Iterator[
     from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
     from tdev_operators.hooks.failover_assembly import failover_ports  # noqa: PLC0415
 
-    ports, request = task_ports(), request_of(context)
-    name = f"recovery:{ports.settings.system.name}"
+    request = request_of(context)
     with (
-        ports.ledger.lease(name, request.recovery_id) as lease,
+        recovering(request.recovery_id) as (ports, check),
         failover_ports(ports.settings, airflow_connections()) as sides,
     ):
-        check = refusal_when_lost(lease, name)
         bystander = ports.ledger.cluster()
         yield Failover(sides, ports.settings, request, progress=progress, check=check, bystander=bystander), ports
-        check()
 
 
 def request_of(context: "Context") -> "FailoverRequest":

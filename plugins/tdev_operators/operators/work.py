@@ -1,6 +1,7 @@
 """The work inside an item: recorded in the ledger, and never twice at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -67,6 +68,20 @@ class ItemWorkOperator(MaintenanceOperator):
             check()
             ports.ledger.close_item(ref, outcome)
         return {"verdict": outcome.verdict.value, "results": len(outcome.results), **job.returned}
+
+
+@contextmanager
+def recovering(holder: str) -> "Iterator[tuple[ReportingPorts, Callable[[], None]]]":
+    """Hold the system's recovery lease: no two restores, drills or failovers at once.
+
+    Yields the task's ports, and what raises a BusyError once the lease is lost.
+    """
+    ports = task_ports()
+    name = f"recovery:{ports.settings.system.name}"
+    with ports.ledger.lease(name, holder) as lease:
+        check = refusal_when_lost(lease, name)
+        yield ports, check
+        check()
 
 
 def refusal_when_lost(lease: "Lease", what: str) -> Callable[[], None]:
