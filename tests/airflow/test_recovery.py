@@ -1,5 +1,7 @@
 """Restore, drill and failover in a real Airflow with FAB: who may start and approve them, what stands there."""
 
+import time
+
 import pytest
 
 from tests.airflow.humans import answer, wait_until_asked
@@ -95,6 +97,13 @@ def test_a_rejected_drill_is_red_and_says_that_nothing_was_rehearsed(proven):
     assert found["drill.rehearsal"]["verdict"] == "UNKNOWN"
 
 
+def wait_for_task(house, dag, run_id, task, seconds=300):
+    deadline = time.monotonic() + seconds
+    while house.airflow.states(dag, run_id).get(task) != "success":
+        assert time.monotonic() < deadline, failures(house, dag, run_id)
+        time.sleep(0.5)
+
+
 @pytest.fixture
 def one_way(house):
     """After a failover the first side is the primary again, and the second is gone."""
@@ -105,6 +114,25 @@ def one_way(house):
     house.system.unit_commands.disabled.clear()
     for part in (source, *house.system.services.values()):
         part.running or part.start()
+    house.system.names.restart()  # the names point to the first side again
+
+
+def marked_as_failed_it_is_taken_back(house):
+    second = house.system.second
+    with second.standby.connect() as standby:
+        standby.execute("SELECT pg_wal_replay_pause()")  # so that `sync` waits
+    _, run_id = start(house, FAILOVER, {"to": "second"})
+    wait_until_asked(house, FAILOVER, run_id, "failover.approve")
+    assert answer(house, FAILOVER, run_id, "failover.approve", user="deputy") == 200
+    wait_for_task(house, FAILOVER, run_id, "failover.fence")
+    assert not house.system.source.running
+    marked = house.airflow.api("PATCH", f"/dags/{FAILOVER}/dagRuns/{run_id}", json={"state": "failed"})
+    assert marked.status_code == 200, marked.text
+    wait_for_task(house, FAILOVER, run_id, "failover.settle")
+    assert house.system.source.running
+    with second.standby.connect() as standby:
+        standby.execute("SELECT pg_wal_replay_resume()")
+    second.await_streaming()
 
 
 def test_rehearsed_nothing_is_touched_and_approved_the_other_side_serves(one_way):
@@ -117,6 +145,7 @@ def test_rehearsed_nothing_is_touched_and_approved_the_other_side_serves(one_way
     done = {task for task, state in house.airflow.states(FAILOVER, run_id).items() if state == "success"}
     assert done == {f"failover.{task}" for task in ("look", "settle", "report", "judge")}
     assert house.system.source.running
+    marked_as_failed_it_is_taken_back(house)
     _, run_id = start(house, FAILOVER, {"to": "second"})
     wait_until_asked(house, FAILOVER, run_id, "failover.approve")
     assert answer(house, FAILOVER, run_id, "failover.approve", user="lead") == 403, "who asked does not approve"
