@@ -225,7 +225,7 @@ def test_a_word_is_not_believed_while_the_old_side_answers(sides):
     assert not is_primary(sides.second.standby)
 
 
-@pytest.mark.parametrize("obeys", [True, False])
+@pytest.mark.parametrize("obeys", drawn("failover infrastructure", [True, False]))
 def test_the_infrastructure_turns_a_machine_off_and_is_asked_whether_it_is(sides, tmp_path, obeys):
     mark = tmp_path / "off"
     sides.source.kill()
@@ -281,6 +281,7 @@ def test_a_standby_that_does_not_replay_is_not_promoted(sides):
     assert sides.ids(sides.second.standby) == set(range(1000, 1101))
 
 
+@pytest.mark.faults
 def test_a_network_cut_between_the_sides_refuses_a_planned_failover(supervisor):
     proxies = []
 
@@ -300,7 +301,7 @@ def test_a_network_cut_between_the_sides_refuses_a_planned_failover(supervisor):
         proxies[0].close()
 
 
-@pytest.mark.parametrize("ticked", [True, False])
+@pytest.mark.parametrize("ticked", drawn("failover slots", [True, False]))
 def test_a_logical_slot_needs_a_tick_and_is_made_anew(supervisor, ticked):
     sides = TwoSides(supervisor)
     for cluster in (sides.source, sides.second.standby):
@@ -333,6 +334,7 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(sides, asked, says
     assert is_primary(sides.source)
 
 
+@pytest.mark.faults
 def test_names_that_change_without_an_answer_are_read_back(sides):
     request = sides.request()
     for step in ("look", "approve", "fence", "sync", "promote"):
@@ -348,6 +350,7 @@ def test_names_that_change_without_an_answer_are_read_back(sides):
         assert failover.switch_names() == {"api.t-developer.com": "127.0.0.2"}
 
 
+@pytest.mark.faults
 def test_s3_down_during_the_sync_changes_nothing(sides):
     request = sides.request()
     for step in ("look", "approve", "fence"):
@@ -371,6 +374,7 @@ def test_the_ledger_may_not_live_on_a_side(sides):
         sides.step(sides.request(), "look", bystander=cluster)
 
 
+@pytest.mark.faults
 def test_the_journal_knows_each_step(sides):
     request = sides.request()
     sides.all_steps(request)
@@ -412,6 +416,7 @@ def test_the_old_side_is_rewound_follows_and_takes_over_again(sides, planned):
         assert writer.committed <= sides.ids(sides.source)
 
 
+@pytest.mark.faults
 def test_what_is_full_or_starting_is_not_off(sides):
     with sides.source.connect() as connection:
         connection.execute("ALTER ROLE postgres CONNECTION LIMIT 1")  # a superuser passes it
@@ -471,6 +476,7 @@ def test_rights_that_would_be_missed_behind_the_promotion_are_missed_before(side
         sides.step(sides.request(), "look", environment=facts)
 
 
+@pytest.mark.faults
 def test_a_lost_source_bucket_is_told_when_the_region_is_gone(sides):
     sides.source.kill()
     sides.objects.client().delete_bucket(Bucket="t-developer-checkpoints")
@@ -479,6 +485,7 @@ def test_a_lost_source_bucket_is_told_when_the_region_is_gone(sides):
     assert "The last changes of t-developer-checkpoints as well" in summary(told(sides, request), "failover.loss")
 
 
+@pytest.mark.faults
 def test_a_rewind_that_makes_no_standby_is_not_started(sides):
     sides.all_steps(sides.request())
     first, second = sides.settings().failover.sides

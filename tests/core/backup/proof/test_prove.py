@@ -13,7 +13,7 @@ from sandbox.postgres import Cluster
 from tdev_operators.core.backup.cipher import Plain
 from tdev_operators.core.backup.manifest import BucketSnapshot, DatabaseDump, Manifest, StoredFile
 from tdev_operators.core.backup.ports import BackupStore
-from tdev_operators.core.backup.proof import prove
+from tdev_operators.core.backup.proof import prove, sabotage
 from tdev_operators.core.backup.proof.mutants import MUTANTS, Mutant, rotating, rotation
 from tdev_operators.core.backup.proof.prove import BucketsProof, ProofReport, prove_set
 from tdev_operators.core.backup.proof.scratch import ScratchServer
@@ -142,7 +142,8 @@ def test_the_rotation_reaches_every_mutant() -> None:
 
 @pytest.mark.parametrize("sequence", range(len(MUTANTS)), ids=_NAMES)
 def test_a_blind_proof_is_worth_nothing(taken: Taken, sequence: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prove, "compare", lambda _expected, _found: ())
+    for judge in (prove, sabotage):
+        monkeypatch.setattr(judge, "compare", lambda _expected, _found: ())
     monkeypatch.setitem(globals(), "_look", lambda _store, _manifest: BucketsProof(()))
     _blind_reading(monkeypatch, MUTANTS[sequence])
     report = taken.prove(sequence)
@@ -153,7 +154,7 @@ def test_a_blind_proof_is_worth_nothing(taken: Taken, sequence: int, monkeypatch
 
 def _blind_reading(monkeypatch: pytest.MonkeyPatch, mutant: Mutant) -> None:
     if mutant.name in {"one flipped byte", "a truncated object"}:
-        monkeypatch.setattr(prove.AlteredStore, "read", lambda self, *where, **how: self._store.read(*where, **how))
+        monkeypatch.setattr(sabotage.AlteredStore, "read", lambda self, *where, **how: self._store.read(*where, **how))
 
 
 def test_a_set_that_is_not_its_source_is_critical(taken: Taken, cluster: Cluster, tmp_path: Path) -> None:
