@@ -37,7 +37,7 @@ def test_up_shows_the_verdicts_keeps_the_ui_up_and_leaves_nothing(tmp_path, fold
         )
     try:
         printed = wait_for(tmp_path / "out", "Ctrl-C", up)
-        assert "health_check: OK" in printed
+        assert "health_check: OK" in printed, [line for line in printed.splitlines() if "  OK  " not in line]
         assert re.search(r"OK +database\.reachable +t_developer answers", printed)
         (url,) = re.findall(r"Airflow +(http://127\.0\.0\.1:\d+)", printed)
         assert httpx.get(f"{url}/api/v2/monitor/health").json()["scheduler"]["status"] == "healthy"
