@@ -154,9 +154,10 @@ def _forecast(drills: int) -> Iterator[Row]:
                 take_set(ports, settings, Request(holder=f"bench {number}"))
                 assert verify_newest(ports, settings).proven
             with drill_ports(settings, source) as clean_room:
-                drill = Drill(clean_room, settings, DrillRequest(f"drill-bench-{number}", "bench"))
+                drill = Drill(clean_room, settings, DrillRequest(f"drill-bench-{number}", "lead"))
                 began = utc_now()
                 drill.intend()
+                drill.note_approvals(["deputy"])
                 drill.rehearse()
                 drill.clear()
                 _, sealed = conclude(drill, settings, began, utc_now() + timedelta(seconds=1), alone=True)
