@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Literal
 
 from tdev_operators.core.backup.buckets.read import entries_in
-from tdev_operators.core.backup.buckets.references import check_references
+from tdev_operators.core.backup.buckets.references import check_references, source_keys
 from tdev_operators.core.backup.buckets.snapshot import snapshot_bucket
 from tdev_operators.core.backup.buckets.stored import Place
 from tdev_operators.core.backup.cipher import Cipher
@@ -31,7 +31,6 @@ from tdev_operators.core.backup.set_records import SetOnDisk, StagedSet
 from tdev_operators.core.errors import AccessDeniedError, InputError, TdevError, TransientError
 from tdev_operators.core.ports import Clock, utc_now
 from tdev_operators.core.settings import Settings
-from tdev_operators.core.sql import load_sql
 from tdev_operators.core.verdicts import CheckResult, Verdict
 
 _LEDGER_HINT = "Mend the connection tdev_ledger, then take a set again: the audit trail is in none of tonight's."
@@ -220,9 +219,7 @@ class _Taking:
             look()
 
     def _source_keys(self, held: HeldSnapshot) -> list[str]:
-        rows = held.session.rows(load_sql("backup/agent_sources"))
-        template = self.settings.health.agents.source_key
-        return sorted({template.format(**row) for row in rows}, key=str.encode)
+        return source_keys(held.session, self.settings.health.agents.source_key)
 
     def _bucket(self, staged: StagedSet, name: str, bucket: str, previous: Manifest | None) -> BucketSnapshot:
         snapshot, report = snapshot_bucket(
@@ -271,5 +268,4 @@ def _now(source: SourceDatabase) -> datetime:
 
 def _still_there(database: SourceDatabase, template: str, keys: Sequence[str]) -> set[str]:
     with database.session() as session:
-        now = {template.format(**row) for row in session.rows(load_sql("backup/agent_sources"))}
-    return now & set(keys)
+        return set(source_keys(session, template)) & set(keys)

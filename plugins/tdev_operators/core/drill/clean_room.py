@@ -14,7 +14,7 @@ from typing import Any
 from psycopg.sql import SQL, Identifier
 
 from tdev_operators.core.backup.buckets.read import entries_in
-from tdev_operators.core.backup.buckets.references import References, check_references
+from tdev_operators.core.backup.buckets.references import References, check_references, source_keys
 from tdev_operators.core.backup.buckets.stored import Place
 from tdev_operators.core.backup.database.proof_record import ProofRecord, record
 from tdev_operators.core.backup.manifest import DatabaseDump, Manifest
@@ -30,7 +30,6 @@ from tdev_operators.core.recovery.database import RestoredDatabase, dump_of, res
 from tdev_operators.core.recovery.journal import Journal
 from tdev_operators.core.recovery.ports import RecoveryPorts
 from tdev_operators.core.settings import Settings
-from tdev_operators.core.sql import load_sql
 
 _MAJOR = 10_000
 _SPOILED = "tdev_drill_spoiled"
@@ -218,8 +217,7 @@ class _CleanRoom:
             return None
         template = self._settings.health.agents.source_key
         with target.session() as session:
-            rows = session.rows(load_sql("backup/agent_sources"))
-        keys = sorted({template.format(**row) for row in rows}, key=str.encode)
+            keys = source_keys(session, template)
         entries = entries_in(self._ports.store, self._place, self._manifest.set_id, snapshot, self._ports.cipher)
         return check_references(keys, entries, still_there=set)
 

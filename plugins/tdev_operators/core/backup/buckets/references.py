@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tdev_operators.core.backup.buckets.index import Entry
+from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.health.findings import some
 from tdev_operators.core.reporting.wording import counted
+from tdev_operators.core.sql import load_sql
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict
 
 _HINT = (
@@ -49,6 +51,12 @@ class References:
             f"All {self.expected:,} sources that the database refers to are in the set; {self.surplus:,} have no row."
         )
         return CheckResult("backup.references", Verdict.OK, summary, measured, coverage=coverage)
+
+
+def source_keys(session: Session, template: str) -> list[str]:
+    """Return the keys that a database's agents refer to, in key order (by UTF-8 bytes)."""
+    rows = session.rows(load_sql("backup/agent_sources"))
+    return sorted({template.format(**row) for row in rows}, key=str.encode)
 
 
 def check_references(
