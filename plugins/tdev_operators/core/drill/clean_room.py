@@ -134,7 +134,7 @@ class _CleanRoom:
                     with self._server(dump) as another:
                         self._restore(another, dump)
             with self._phase("buckets"):
-                self._restore_buckets()
+                self._seen.buckets = self._restore_buckets(self._ports.store, self._prefix)
             target = server.open_database(maintained.name)
             with self._phase("references"):
                 self._seen.references = self._references(target)
@@ -164,7 +164,7 @@ class _CleanRoom:
 
     def _restore(self, server: ScratchServer, dump: DatabaseDump) -> None:
         restored = restore_beside(
-            self._recovery(server),
+            self._recovery(self._ports.store, server.open_database),
             self._settings,
             self._manifest,
             dump,
@@ -177,39 +177,29 @@ class _CleanRoom:
         for phase, seconds in restored.phases.items():
             self._took(phase, seconds)
 
-    def _recovery(self, server: ScratchServer) -> RecoveryPorts:
+    def _recovery(self, store: BackupStore, open_database: Callable[[str], SourceDatabase]) -> RecoveryPorts:
         return RecoveryPorts(
-            store=self._ports.store,
-            server=server.open_database,
+            store=store,
+            server=open_database,
             cipher=self._ports.cipher,
             password_of=lambda _conn_id: "",
             clock=self._ports.clock,
         )
 
-    def _restore_buckets(self, store: BackupStore | None = None) -> list[BucketRestored]:
-        """Restore every bucket below the scratch prefix; through another store, only to see what that one serves."""
-        ports = RecoveryPorts(
-            store=store or self._ports.store,
-            server=lambda _name: _no_server(),
-            cipher=self._ports.cipher,
-            password_of=lambda _conn_id: "",
-        )
-        folder = "spoiled/" if store else ""
-        restored = [
+    def _restore_buckets(self, store: BackupStore, prefix: str) -> list[BucketRestored]:
+        """Restore every bucket, as a store serves it, below a prefix."""
+        return [
             restore_bucket(
-                ports,
+                self._recovery(store, lambda _name: _no_server()),
                 self._place,
                 self._manifest,
                 snapshot.name,
-                Target(self._place.bucket, f"{self._prefix}{folder}{snapshot.name}/", through_us=True),
+                Target(self._place.bucket, f"{prefix}{snapshot.name}/", through_us=True),
                 progress=self._progress,
                 check=self._check,
             )
             for snapshot in self._manifest.buckets
         ]
-        if store is None:
-            self._seen.buckets = restored
-        return restored
 
     def _references(self, target: SourceDatabase) -> References | None:
         snapshot = next((one for one in self._manifest.buckets if one.name == "agents"), None)
@@ -255,7 +245,7 @@ class _CleanRoom:
 
     def _judged_buckets(self, store: BackupStore) -> tuple[str, ...]:
         try:
-            restored = self._restore_buckets(store)
+            restored = self._restore_buckets(store, f"{self._prefix}spoiled/")
         except (ProofFailedError, GarbledAnswerError, InputError) as error:
             return (str(error),)
         return tuple(damage for bucket in restored for damage in bucket.damaged)
