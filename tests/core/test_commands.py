@@ -305,7 +305,8 @@ def test_an_error_of_ours_kills_the_command_and_comes_back(side: str, tmp_path: 
 
 def test_a_paused_group_stands_still_goes_on_and_can_be_ended(tmp_path: Path) -> None:
     child = tmp_path / "child"
-    with commands.running(["sh", "-c", f"(while :; do sleep 0.05; done) & echo $! > {child}; wait"], env={}) as command:
+    # It starts no more processes: one that is stopped while it does is in another state ("D").
+    with commands.running(["sh", "-c", f"sleep 600 & echo $! > {child}; wait"], env={}) as command:
         pids = [command.pid, _pid_in(child)]
         command.pause()
         assert _eventually(lambda: [_state(pid) for pid in pids] == ["T", "T"])
