@@ -59,10 +59,16 @@ class Standby(Cluster):
 class SecondSide:
     """What a failover goes to. `start()` adds it to a running sandbox and to its settings."""
 
-    def __init__(self, system: "Sandbox", *, follows: int = 0) -> None:
-        """The standby follows the source at the port `follows`; at its own when that is 0."""
-        self._system = system
-        self.standby = Standby(system.source, "standby", follows or system.source.port)
+    def __init__(self, system: "Sandbox", *, follows: int = 0, replica: bool = True) -> None:
+        """The standby follows the source at the port `follows`; at its own when that is 0.
+
+        Without `replica` it is an empty server, whose passwords are those of the source.
+        """
+        self._system, self._replica = system, replica
+        self.standby: Cluster = Standby(system.source, "standby", follows or system.source.port)
+        if not replica:
+            self.standby = Cluster(system.supervisor, "elsewhere", version=system.source.version)
+            self.standby._passwords = system.source._passwords  # noqa: SLF001
         self.api = Api(system.supervisor, self.standby, system.logs, name="api-2")
         self.buckets = {"agents": "t-developer-agents-2", "checkpoints": "t-developer-checkpoints-2"}
         self.parts = {
@@ -80,7 +86,8 @@ class SecondSide:
         units.add(self.parts)
         units.disabled.add("t-developer-api-2")
         change_settings(self._system.settings_file, {"failover": self._settings()})
-        self.await_streaming()
+        if self._replica:
+            self.await_streaming()
         return self
 
     def await_streaming(self) -> None:
@@ -173,6 +180,7 @@ class SecondSide:
             **self.buckets,
         }
         return {
+            "database": "replica" if self._replica else "backup",
             "catch_up_seconds": 20,
             "promote_seconds": 20,
             "service_disable": units.command("disable"),

@@ -62,7 +62,7 @@ os.environ.update(
 @pytest.hookimpl(trylast=True)  # behind what shuffles
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the groups first, the slowest at the head: a worker that begins one last would keep the other waiting."""
-    order = {"airflow": 0, "airflow-calendar": 1, "whole-sets": 2, "faults": 3}
+    order = {"airflow": 0, "airflow-alone": 1, "whole-sets": 2, "faults": 3}
     groups = [next((order.get(mark.args[0], 4) for mark in item.iter_markers("xdist_group")), 5) for item in items]
     items[:] = [item for _, item in sorted(zip(groups, items, strict=True), key=lambda each: each[0])]
 
@@ -80,6 +80,7 @@ class S3Server:
     access_key: str
     secret_key: str
     client: "S3Client"
+    folder: Path  # a folder a bucket, a file an object
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +110,7 @@ def database(cluster: Cluster) -> Iterator[dict[str, Any]]:
 def s3_server(supervisor: Supervisor) -> Iterator[S3Server]:
     """Return a running S3 server on disk."""
     store = ObjectStore(supervisor, "test-object-store").start()
-    yield S3Server(store.endpoint_url, store.access_key, store.secret_key, store.client())
+    yield S3Server(store.endpoint_url, store.access_key, store.secret_key, store.client(), store.folder)
     store.stop()
 
 

@@ -1,6 +1,6 @@
 """A real Airflow on a small sandbox for the tests of this folder, which run one after the other in one worker.
 
-Those of the calendar have one of their own: they mostly wait for slots to pass.
+What starts an Airflow of its own runs in another worker, so that there are never more than two.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ _HERE = Path(__file__).resolve().parent
 
 @pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares an Airflow."""
+    """Keep together what shares an Airflow, and apart what has its own."""
     for item in items:
         if _HERE in item.path.parents:
-            waits = item.path.stem == "test_calendar"
-            item.add_marker(pytest.mark.xdist_group("airflow-calendar" if waits else "airflow"))
+            alone = "house" not in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("airflow-alone" if alone else "airflow"))
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ def wait_until(condition, *, seconds, what):
     return found
 
 
+@pytest.mark.faults
 def test_slots_missed_by_a_stopped_scheduler_are_run_once_each_in_order(unpaused):
     before = wait_until(lambda: scheduled(unpaused), seconds=130, what="the first slot")
     unpaused.airflow.stop_component("scheduler")

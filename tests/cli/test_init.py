@@ -11,6 +11,8 @@ import pytest
 from sandbox.airflow import Airflow
 from sandbox.processes import REPOSITORY
 from sandbox.system import Sandbox
+from tdev_operators.core.errors import SetupMissingError
+from tdev_operators.hooks.dag_calendars import calendars_in
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,7 @@ def query(system, dbname, statement):
         return connection.execute(statement).fetchall()
 
 
+@pytest.mark.xdist_group("airflow-alone")
 @pytest.mark.timeout(400)
 def test_its_life(house):
     system, environment = house
@@ -71,22 +74,10 @@ def test_its_life(house):
     for word in (system.mail.password, system.api.token, system.objects.secret_key):
         assert word not in printed
 
-    without = {**environment, "AIRFLOW_CONN_TDEV_LEDGER": ""}
-    status, printed = init(without, "--no-airflow")
-    assert status == 1
-    assert "FAILED  ledger: The connection tdev_ledger is missing; set AIRFLOW_CONN_TDEV_LEDGER" in printed
 
-    maintained = {**environment, "AIRFLOW_CONN_TDEV_LEDGER": environment["AIRFLOW_CONN_TDEV_POSTGRES"]}
-    status, printed = init(maintained, "--no-airflow")
-    assert status == 1
-    assert "the maintained database itself; give the ledger a database of its own" in printed
-
-
-def test_a_folder_without_tiers_and_a_broken_file_are_named(house, tmp_path):
-    _, environment = house
-    status, printed = init(environment, "--no-airflow", "--dags", str(tmp_path))
-    assert status == 1
-    assert f"No maintenance tier stands in {tmp_path}; name the DAG folder with --dags." in printed
+def test_a_folder_without_tiers_and_a_broken_file_are_named(tmp_path):
+    with pytest.raises(SetupMissingError, match=r"No maintenance tier stands in .*; name the DAG folder with --dags"):
+        calendars_in(tmp_path)
     (tmp_path / "tdev_broken.py").write_text("1 / 0")
-    status, printed = init(environment, "--no-airflow", "--dags", str(tmp_path))
-    assert "tdev_broken.py cannot be imported (division by zero); mend it first." in printed
+    with pytest.raises(SetupMissingError, match=r"tdev_broken.py cannot be imported \(division by zero\); mend it"):
+        calendars_in(tmp_path)

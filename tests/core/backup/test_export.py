@@ -204,6 +204,7 @@ def test_a_name_that_would_leave_the_folder_is_refused(sets, bucket, database):
         export_set(sets, hostile, Plain(), lambda _: None)
 
 
+@pytest.mark.faults
 def test_memory_is_bounded_whatever_an_object_holds(sets, bucket, database):
     large = {f"large/{number}": os.urandom(20 * MIB) for number in range(3)}
     large |= {f"small/{number:04d}": os.urandom(7000) for number in range(700)}

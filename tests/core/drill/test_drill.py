@@ -207,16 +207,25 @@ def test_a_mutant_that_nobody_notices_is_critical(rehearsed, monkeypatch):
 
 @pytest.mark.parametrize(
     ("application", "says"),
-    [
-        ({"argv": ()}, "No application is named"),
-        ({"argv": (sys.executable, "-c", "raise SystemExit('the schema is too old')")}, "ended with status 1: the sch"),
-        ({"argv": ("/nowhere/api",)}, "/nowhere/api"),
-        ({"argv": (sys.executable, "-c", "import time; time.sleep(60)"), "seconds": 2}, "did not come up within 2 s"),
-        (
-            {"argv": (sys.executable, "-m", "http.server", "{port}"), "ready_path": "/"},
-            "GET /api/evolution/status answered 404",
-        ),
-    ],
+    drawn(
+        "drill without an application",
+        [
+            ({"argv": ()}, "No application is named"),
+            (
+                {"argv": (sys.executable, "-c", "raise SystemExit('the schema is too old')")},
+                "ended with status 1: the sch",
+            ),
+            ({"argv": ("/nowhere/api",)}, "/nowhere/api"),
+            (
+                {"argv": (sys.executable, "-c", "import time; time.sleep(60)"), "seconds": 2},
+                "did not come up within 2 s",
+            ),
+            (
+                {"argv": (sys.executable, "-m", "http.server", "{port}"), "ready_path": "/"},
+                "GET /api/evolution/status answered 404",
+            ),
+        ],
+    ),
 )
 def test_without_a_running_application_nothing_was_recovered(rehearsed, application, says):
     rehearsed.application = application

@@ -20,11 +20,15 @@ from sandbox.processes import Supervisor
 from sandbox.second_side import SecondSide
 from sandbox.services import Services
 from sandbox.settings_file import LEADS, write_settings
+from tdev_operators.core.errors import TargetUnreachableError
 from tdev_operators.core.failover.failover import Failover
+from tdev_operators.core.failover.rejoin import Rejoin
 from tdev_operators.core.failover.request import FailoverRequest
+from tdev_operators.core.failover.told import results_of
 from tdev_operators.core.settings import load_settings
 from tdev_operators.hooks.connections import EnvironmentConnections
 from tdev_operators.hooks.failover_assembly import failover_ports
+from tests.seeded import one_of
 
 _FAILOVERS = itertools.count(1)
 NAMES = ("api.t-developer.com",)
@@ -172,6 +176,44 @@ class Writer:
         return False
 
 
+def told(sides, request):
+    """The results that the journal of a failover gives."""
+    with sides.failover(request) as failover:
+        return results_of(failover.journal)
+
+
+def is_primary(cluster):
+    try:
+        with cluster.connect() as connection:
+            return not connection.execute("SELECT pg_is_in_recovery()").fetchone()[0]
+    except psycopg.Error:
+        return False
+
+
+def deaf(sides):
+    """Commands of a host that cannot be reached."""
+    return {"hosts": {"sandbox": DeafHost()}}
+
+
+class DeafHost:
+    name = "sandbox"
+
+    def run(self, argv, **_):
+        raise TargetUnreachableError("The host sandbox cannot be reached.")
+
+
+def fence_unplanned(sides, request, **options):
+    for step in ("look", "approve"):
+        sides.step(request, step)
+    return sides.step(request, "fence", ports=deaf(sides), **options)
+
+
+def rejoin(sides, approved_by=("deputy",)):
+    with sides.failover() as failover:
+        work = Rejoin(failover.ports, failover.settings, "rejoin-test-1", "first")
+        return work.carry_out(approved_by, "lead")
+
+
 @pytest.fixture
 def supervisor():
     with Supervisor() as supervisor:
@@ -189,3 +231,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.timeout(180))
+    faults = sorted({item.originalname for item in items if item.path == here / "test_faults.py"})
+    chosen = faults and faults[one_of("failover", len(faults))]
+    for item in items:
+        if item.path == here / "test_faults.py" and item.originalname != chosen:
+            item.add_marker(pytest.mark.faults)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tdev_operators.core.backup.database.properties import properties_of
 from tdev_operators.core.errors import InputError, ProofFailedError, TransientError
 
 TABLES = ("agents", "agent_versions", "evolution_history", "metrics")
@@ -19,6 +20,12 @@ def comment(day, name):
         ).fetchone()[0]
 
 
+def properties(day, name):
+    with day.ports() as ports, ports.session() as session:
+        found = properties_of(session, name)
+    return found.model_copy(update={"comment": ""})
+
+
 def test_the_newest_proven_set_stands_beside_the_live_database_and_is_equal(day):
     told = []
     with day.restore(progress=told.append) as restore:
@@ -29,6 +36,7 @@ def test_the_newest_proven_set_stands_beside_the_live_database_and_is_equal(day)
     assert counts(day, restored.name) == counts(day, "t_developer")
     assert {"globals", "fetch", "data", "post_data", "analyze", "verify"} <= restored.phases.keys()
     assert comment(day, restored.name).endswith(" proven")
+    assert properties(day, restored.name) == properties(day, "t_developer"), "owner, grants and settings come along"
     assert any("restoring" in line for line in told)
     with day.system.source.connect(restored.name) as connection:
         analysed = "SELECT count(*) FROM pg_stats WHERE schemaname = 'public' AND tablename = 'agents'"

@@ -58,7 +58,7 @@ First the roles, once for each server; complaints about roles that exist already
 def _database(dump: DatabaseDump) -> str:
     name = shlex.quote(dump.name)
     folder = shlex.quote(f"database/{dump.name}")
-    major = dump.server_version_num // 10_000
+    major = dump.major
     roles = f"Its server's roles are in globals-{one_line(dump.name)}.sql.\n" if dump.globals is not None else ""
     return f"""
 {one_line(dump.name)} ({dump.role}; PostgreSQL {major}; {counted(dump.tables, "table")}, {dump.rows:,} rows)

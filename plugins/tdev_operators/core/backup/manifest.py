@@ -46,6 +46,32 @@ class StoredFile(Record):
     sha256: str
 
 
+class DatabaseGrant(Record):
+    """A privilege on the database itself; an empty grantee is PUBLIC."""
+
+    grantee: str
+    privilege: str
+    is_grantable: bool
+
+
+class DatabaseSetting(Record):
+    """A setting that a session in the database begins with; an empty role is everybody."""
+
+    role: str
+    name: str
+    value: str
+
+
+class DatabaseProperties(Record):
+    """What belongs to a database and is not in it: `pg_restore` gives it only to a database that it creates."""
+
+    owner: str
+    connection_limit: int
+    comment: str
+    grants: tuple[DatabaseGrant, ...]
+    settings: tuple[DatabaseSetting, ...]
+
+
 class DatabaseDump(Record):
     """One database in the set: a `pg_dump` directory whose files are `files`, and its proof.
 
@@ -72,6 +98,12 @@ class DatabaseDump(Record):
     globals: StoredFile | None = None  # roles and grants of a server of its own; else the manifest's
     character_type: str = ""  # LC_CTYPE; as `collation` when empty
     locale: str = ""  # of the providers icu and builtin; as `collation` when empty
+    properties: DatabaseProperties | None = None  # none: the set is older than this field
+
+    @property
+    def major(self) -> int:
+        """The server's major version."""
+        return self.server_version_num // 10_000
 
 
 class BucketSnapshot(Record):

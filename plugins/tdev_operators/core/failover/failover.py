@@ -18,24 +18,24 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from psycopg.sql import SQL, Literal
-
 from tdev_operators.core.errors import BusyError, InputError, TargetTimeoutError, TdevError, TransientError
 from tdev_operators.core.failover.epoch import Epochs
 from tdev_operators.core.failover.fence import (
     BY_UNIT,
     Fenced,
-    control_data,
     is_up,
     lower_fence,
     raise_fence,
     refuse_living,
 )
+from tdev_operators.core.failover.from_set import FromSet, bucket_from_set
 from tdev_operators.core.failover.mirror import Mirrored, mirror
 from tdev_operators.core.failover.ports import FailoverPorts
+from tdev_operators.core.failover.replica import Replica
 from tdev_operators.core.failover.request import FailoverRequest
 from tdev_operators.core.failover.settings import Side
-from tdev_operators.core.failover.sides import Database, look, looked, lsn_of, switch_point, text_of
+from tdev_operators.core.failover.sides import look
+from tdev_operators.core.failover.takeover import Course, Takeover
 from tdev_operators.core.failover.units import Units
 from tdev_operators.core.recovery.approvals import refuse_unapproved
 from tdev_operators.core.recovery.journal import Journal
@@ -72,8 +72,11 @@ class Failover:
             SetupMissingError: the settings name no sides.
         """
         self.ports, self.settings, self.request = ports, settings, request
-        self._progress, self._check, self._bystander = progress, check, bystander
+        self._progress, self._check = progress, check
         self.old, self.new = request.sides(settings.failover)
+        self._course = Course(ports, settings, request, self.old, self.new, progress, check, bystander)
+        ways: Mapping[str, Callable[[Course], Takeover]] = {"replica": Replica, "backup": FromSet}
+        self._takeover = ways[settings.failover.database](self._course)
         self._epochs = Epochs(ports.store, settings.buckets.backups, settings.system.name)
         self.journal = self._journal_of(request.recovery_id)
         asked = self.journal.done(ASKED)
@@ -89,30 +92,13 @@ class Failover:
             InputError: the sides are not what a failover needs.
             TransientError: the new side cannot be reached.
         """
-        new, old, told, slots = self._look_at_new(), self._look_at_old(), list[str](), list[dict[str, Any]]()
+        prospect = self._takeover.look()
         units = Units(self.ports, self.settings, self.new)
         for service in (self.new.database_service, *self.new.services):
             units.runs(service)  # the host obeys
-        if old is None:
-            told.append(f"{self.old.name} does not answer: what had not reached {self.new.name} is lost")
-        else:
-            behind = max(0, old.lsn - new.lsn)
-            told.append(f"{self.new.name} is {behind / _MEGABYTE:,.1f} MB behind {self.old.name}")
-            slots = self._slots()
-            told += [
-                f"the logical slot {row['name']} of {row['database']} starts over on {self.new.name}" for row in slots
-            ]
-        told += self._looked_at_buckets()
+        told = [*prospect.told, *self._looked_at_buckets()]
         told += [self._name_told(name) for name in self.settings.failover.dns.names if self.ports.names]
-        self.journal.note(
-            LOOKED,
-            "done",
-            told=told,
-            new=new.facts(),
-            old=old.facts() if old else None,
-            loss=self._loss(new, old),
-            slots=slots,
-        )
+        self.journal.note(LOOKED, "done", **{**asdict(prospect), "told": told})
         return told
 
     def note_approvals(self, people: Sequence[str]) -> None:
@@ -162,11 +148,8 @@ class Failover:
         if (noted := self.journal.done(SYNC)) is not None:
             return dict(noted)
         self.journal.note(SYNC, "intended")
-        last = self._last_position() if self.request.planned else None
-        if last is not None:
-            self._await_replayed(last)
-        buckets = {name: asdict(self._mirror(name)) for name in self.old.buckets}
-        facts = {"last": text_of(last) if last is not None else "", "buckets": buckets}
+        database = self._takeover.catch_up(self._looked(), self.journal)
+        facts = {**database, "buckets": {name: asdict(self._mirror(name)) for name in self.old.buckets}}
         self.journal.note(SYNC, "done", **facts)
         return facts
 
@@ -185,12 +168,12 @@ class Failover:
             raise InputError("Nothing is promoted before the last changes are there; do the step sync first.")
         self._refuse_lowered_fence()
         self.journal.note(PROMOTE, "intended", side=self.new.name)  # a settle beside this is refused at its number
-        if look(self.ports, self.new).in_recovery:
+        if not self._takeover.is_promoted(synced):
             self._own()
-            self._promote()
-        facts = self._promoted(str(synced["last"]))
+            self._takeover.promote(synced)
+        facts = self._takeover.promoted(synced)
         self.journal.note(PROMOTE, "done", **facts)
-        self._progress(f"{self.new.name} is the primary, on timeline {facts['timeline']}")
+        self._progress(f"{self.new.name} is the primary")
         return facts
 
     def switch_names(self) -> dict[str, str]:
@@ -230,7 +213,7 @@ class Failover:
             units.start(service)
             self._progress(f"{service} of {self.new.name} runs")
         if self.journal.done(START) is None:
-            failed = self._recreate_slots()
+            failed = self._takeover.make_slots(self._looked())
             self.journal.note(START, "done", services=list(self.new.services), slots_failed=failed)
         return list(self.new.services)
 
@@ -272,7 +255,7 @@ class Failover:
         fence, promoted = self.journal.last(FENCE), self.journal.last(PROMOTE)
         if self.journal.done(END) is not None or fence is None:
             return "There was nothing to settle."
-        if promoted is not None or not look(self.ports, self.new).in_recovery:
+        if promoted is not None or self._takeover.is_promoted(self.journal.done(SYNC) or {}):
             return self._told_half_way()
         if fence.event == "done" and fence.facts["how"] != BY_UNIT:
             self._end("given up")
@@ -295,7 +278,8 @@ class Failover:
                 )
             self.journal.note(FENCE, "undone", side=self.old.name)
         self._end("taken back")
-        return f"{self.old.name} serves again, as before; {self.new.name} is its standby."
+        remains = self._takeover.taken_back(self._looked(), self.request.recovery_id)
+        return f"{self.old.name} serves again, as before; {remains}"
 
     def give_up(self, approved_by: Sequence[str]) -> str:
         """Say that this failover is over, though it did not end: then another may begin. Nothing is touched.
@@ -313,6 +297,9 @@ class Failover:
         if ended is not None and ended["how"] != "done":
             raise InputError(f"This failover is over ({ended['how']}); begin a new one.")
 
+    def _looked(self) -> Mapping[str, Any]:
+        return self.journal.done(LOOKED) or {}
+
     def _own(self) -> None:
         self._check()
         self._refuse_ended()
@@ -329,73 +316,6 @@ class Failover:
     def _end(self, how: str) -> None:
         if self.journal.done(END) is None:
             self.journal.note(END, "done", how=how)
-
-    def _look_at_new(self) -> Database:
-        new = look(self.ports, self.new)
-        if new.system_identifier == self._bystander:
-            raise InputError(
-                "The ledger lives on a server that takes part in the failover, so that its lock would fail over too; "
-                "give the ledger a server of its own."
-            )
-        if not new.in_recovery:
-            raise InputError(
-                f"{self.new.name} is a primary already; a failover goes to a standby: let it follow {self.old.name}."
-            )
-        self._refuse_rights()
-        if self.request.planned and not new.streaming:
-            raise InputError(f"{self.new.name} follows nobody right now; mend its replication, or say «not planned».")
-        return new
-
-    def _refuse_rights(self) -> None:
-        """Refuse what would only fail behind the promotion."""
-        with self.ports.database(self.new, "postgres").session(application_name="tdev-failover") as session:
-            row = session.rows(load_sql("failover/rights"))[0]
-        needed = {"may_promote": "EXECUTE on pg_promote", "may_read_history": "EXECUTE on pg_read_file(text)"}
-        needed |= {"may_write": "EXECUTE on pg_logical_emit_message", "may_monitor": "the role pg_monitor"}
-        if lacking := [what for key, what in needed.items() if not row[key]]:
-            raise InputError(
-                f"Our role lacks {', '.join(lacking)} on {self.new.name}; grant it there (docs/privileges.md)."
-            )
-        if row["waits_for"]:
-            raise InputError(
-                f"{self.new.name} has synchronous_standby_names = {row['waits_for']!r}: as a primary it would wait for "
-                "a standby that is off. Empty it first."
-            )
-
-    def _look_at_old(self) -> Database | None:
-        try:
-            old = look(self.ports, self.old)
-        except TransientError:
-            if self.request.planned:
-                raise
-            return None
-        new = look(self.ports, self.new)
-        if old.system_identifier != new.system_identifier:
-            raise InputError(f"{self.new.name} is no standby of {self.old.name}: it is another database cluster.")
-        if old.in_recovery:
-            raise InputError(f"{self.old.name} is a standby itself; there is no primary to fail over from.")
-        behind = (old.lsn - new.lsn) / _MEGABYTE
-        if self.request.planned and behind > self.settings.failover.lag_megabytes:
-            raise InputError(
-                f"{self.new.name} is {behind:,.0f} MB behind; wait until it has caught up to "
-                f"{self.settings.failover.lag_megabytes:g} MB (failover.lag_megabytes)."
-            )
-        return old
-
-    def _slots(self) -> list[dict[str, Any]]:
-        """Return the logical slots that the new side has not."""
-        with self.ports.database(self.old, "postgres").session() as session:
-            there = session.rows(load_sql("failover/slots"))
-        with self.ports.database(self.new, "postgres").session() as session:
-            known = {row["name"] for row in session.rows(load_sql("failover/slots"))}
-        lost = [row for row in there if row["name"] not in known]
-        if lost and not self.request.slots:
-            names = ", ".join(str(row["name"]) for row in lost)
-            raise InputError(
-                f"The logical slots {names} are not on {self.new.name} and would start over there; tick «slots», or "
-                "let them be synchronised (failover = true, sync_replication_slots)."
-            )
-        return [dict(row) for row in lost]
 
     def _looked_at_buckets(self) -> list[str]:
         told = []
@@ -416,46 +336,6 @@ class Failover:
         points_to = self.ports.names.address_of(name) if self.ports.names else ""
         return f"{name} points to {points_to or 'nothing'}, and will to {self.new.address}"
 
-    def _loss(self, new: Database, old: Database | None) -> dict[str, Any]:
-        replayed = new.last_replayed_at
-        return {
-            "bytes": max(0, old.lsn - new.lsn) if old else None,
-            "last_replayed_at": replayed.isoformat() if replayed else None,
-        }
-
-    def _last_position(self) -> int:
-        """Return where the old side's last checkpoint stands; only a shut-down server has one that nothing follows."""
-        control = control_data(self.ports, self.settings, self.old)
-        if control.system_identifier != look(self.ports, self.new).system_identifier:
-            raise InputError(
-                f"The data directory of {self.old.name} ({self.old.data_directory}) is of another cluster; mend "
-                "failover.sides."
-            )
-        if not control.shut_down:
-            raise InputError(
-                f"{self.old.name} did not shut down cleanly, so that nobody knows its last position. It is taken back; "
-                "then start again as not planned, if that has to be."
-            )
-        before = (self.journal.done(LOOKED) or {}).get("old")
-        if before and control.checkpoint < lsn_of(before["lsn"]):
-            raise InputError(
-                f"The control file of {self.old.name} is older than what it had written already; see data_directory."
-            )
-        return control.checkpoint
-
-    def _await_replayed(self, position: int) -> None:
-        """Wait until the standby is behind the shutdown checkpoint, which begins at `position`."""
-        deadline = time.monotonic() + self.settings.failover.catch_up_seconds
-        while (found := look(self.ports, self.new)).lsn <= position:
-            self._check()
-            if time.monotonic() > deadline:
-                raise TargetTimeoutError(
-                    f"{self.new.name} replayed up to {text_of(found.lsn)} and not to {text_of(position)}, where "
-                    f"{self.old.name} ended, within {self.settings.failover.catch_up_seconds:g} s."
-                )
-            time.sleep(_POLL_SECONDS)
-        self._progress(f"{self.new.name} has replayed everything, up to {text_of(found.lsn)}")
-
     def _mirror(self, name: str) -> Mirrored:
         source, target = self.old.buckets[name], self.new.buckets[name]
         if source == target:
@@ -466,7 +346,10 @@ class Failover:
             if self.request.planned or isinstance(error, BusyError):
                 raise
             self._progress(f"{source} -> {target}: {error}")
-            return Mirrored(source, target, lost=str(error))
+            try:
+                return bucket_from_set(self._course, name, str(error))
+            except InputError as none:
+                return Mirrored(source, target, lost=f"{error} {none}")
         self._progress(f"{source} -> {target}: {done.copied:,} objects copied, {done.same:,} were there")
         return done
 
@@ -480,49 +363,6 @@ class Failover:
             raise InputError(
                 f"The fence of {self.old.name} ({fenced.how}) does not hold any more; see its host by hand."
             )
-
-    def _promote(self) -> None:
-        seconds = int(self.settings.failover.promote_seconds)
-        try:
-            with self.ports.database(self.new, "postgres").session(application_name="tdev-failover") as session:
-                session.rows(load_sql("failover/promote"), {"seconds": seconds})
-        except TransientError as error:  # it may have been promoted all the same
-            self._progress(f"{self.new.name}: {error}")
-        deadline = time.monotonic() + seconds
-        while look(self.ports, self.new).in_recovery:
-            if time.monotonic() > deadline:
-                raise TargetTimeoutError(
-                    f"{self.new.name} is a standby still, {seconds} s after it was told to be the primary; see its "
-                    "log. It may become one later: the old side stays off."
-                )
-            time.sleep(_POLL_SECONDS)
-
-    def _promoted(self, last: str) -> dict[str, Any]:
-        """Return how the new primary is; the old side's last position lies at or before the switch."""
-        with self.ports.database(self.new, "postgres").session(application_name="tdev-failover") as session:
-            state = looked(session)
-            switch = switch_point(str(session.rows(load_sql("failover/history"))[0]["history"]))
-        if last and lsn_of(last) > switch:
-            raise InputError(
-                f"{self.new.name} left the old history at {text_of(switch)}, before {self.old.name}'s last position "
-                f"{last}: something is lost. Leave both as they are, and compare them by hand."
-            )
-        return {"timeline": state.timeline, "switch": text_of(switch), "last": last}
-
-    def _recreate_slots(self) -> list[str]:
-        """Make the logical slots that the old side had and the new one has not; return a sentence for each not made."""
-        failed = []
-        for row in (self.journal.done(LOOKED) or {}).get("slots", []):
-            making = SQL("SELECT pg_create_logical_replication_slot({}, {})").format(
-                Literal(row["name"]), Literal(row["plugin"])
-            )
-            try:
-                with self.ports.database(self.new, str(row["database"])).session() as session:
-                    if row["name"] not in {one["name"] for one in session.rows(load_sql("failover/slots"))}:
-                        session.rows(making)
-            except TdevError as error:  # whoever reads it waits; the system does not
-                failed.append(f"{row['name']}: {error}")
-        return failed
 
     def _await_resolved(self, name: str) -> str:
         """Wait until a resolver says what the provider says; another's answer lives as long as the record's TTL."""

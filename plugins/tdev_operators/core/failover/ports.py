@@ -7,6 +7,7 @@ from typing import Protocol
 from tdev_operators.core.backup.ports import BackupStore, SourceDatabase
 from tdev_operators.core.failover.settings import Side
 from tdev_operators.core.ports import Clock, Host, HttpService, Resolver, utc_now
+from tdev_operators.core.recovery.ports import RecoveryPorts
 
 
 class NameRecords(Protocol):
@@ -21,14 +22,16 @@ class NameRecords(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FailoverPorts:
-    """`database` opens one of a side's databases by name, `api` asks its API, `here` runs commands on the worker.
+    """`store` holds the journal: it must outlive both sides' servers.
 
-    `store` holds the journal: it must outlive both sides' servers.
+    `database` opens one of a side's databases by name, `recovery` restores sets into its server, `api` asks its API,
+    `here` runs commands on the worker.
     """
 
     store: BackupStore
     database: Callable[[Side, str], SourceDatabase]
     api: Callable[[Side], HttpService]
+    recovery: Callable[[Side], RecoveryPorts]
     hosts: Mapping[str, Host]
     here: Host
     resolver: Resolver

@@ -55,6 +55,7 @@ class DnsSettings(Section):
 class FailoverSettings(Section):
     """`[failover]`. Without two sides there is nowhere to fail over to."""
 
+    database: Literal["replica", "backup"]  # "backup": the other side has no replica and gets the newest PROVEN set
     lag_megabytes: Positive  # a planned failover is refused while the standby is further behind
     catch_up_seconds: Seconds  # for the standby to replay what the primary wrote last
     promote_seconds: Seconds

@@ -61,10 +61,10 @@ def look(ports: FailoverPorts, side: Side) -> Database:
         TransientError, AccessDeniedError: it does not answer, or not to us.
     """
     with ports.database(side, "postgres").session(application_name="tdev-failover") as session:
-        return looked(session)
+        return looked_at(session)
 
 
-def looked(session: Session) -> Database:
+def looked_at(session: Session) -> Database:
     """Ask the server of a session how it is."""
     row = session.rows(load_sql("failover/state"))[0]
     return Database(

@@ -78,10 +78,7 @@ def _steps(journal: Journal, request: FailoverRequest) -> Iterator[CheckResult]:
     sentences: dict[str, Callable[[Mapping[str, Any]], str]] = {
         FENCE: lambda facts: f"The old side is off: {facts['how']}{' of ' + facts['by'] if facts['by'] else ''}.",
         SYNC: _synced,
-        PROMOTE: lambda facts: (
-            f"{request.to} is the primary, on timeline {facts['timeline']} since {facts['switch']}"
-            + (f"; the old side ended at {facts['last']}, which lies before." if facts["last"] else ".")
-        ),
+        PROMOTE: lambda facts: _promoted(facts, request.to),
         NAMES: lambda facts: _pointing(facts["names"]),
         START: lambda facts: " ".join(
             (
@@ -120,23 +117,36 @@ def _loss(looked: Mapping[str, Any], synced: Mapping[str, Any], request: Failove
         summary = "Nothing was lost: the standby had replayed the old side's shutdown before it was promoted."
         return CheckResult("failover.loss", Verdict.OK, summary, coverage=coverage)
     loss = looked["loss"]
-    replayed = loss["last_replayed_at"]
+    since = f" since {moment(datetime.fromisoformat(loss['last_replayed_at']))}" if loss["last_replayed_at"] else ""
     what = f"{loss['bytes'] / _MEGABYTE:,.2f} MB of log" if loss["bytes"] is not None else "an unknown amount"
-    since = f" since {moment(datetime.fromisoformat(replayed))}" if replayed else ""
     measured = (Measurement("had not reached the new side", loss["bytes"], "bytes"),)
     summary = f"Lost: {what} that the old side had written{since}, and all that it wrote after this was looked at."
+    if "set_id" in loss:
+        summary = f"Lost: all that the old side wrote{since}, when the set {loss['set_id']} was taken."
     if unread := [one for one in synced.get("buckets", {}).values() if one["lost"]]:
         summary += f" The last changes of {', '.join(one['source'] for one in unread)} as well: {unread[0]['lost']}"
     hint = "Keep the old side's data: what is missing can be read there before it is rebuilt."
     return CheckResult("failover.loss", Verdict.WARNING, summary, measured, hint, coverage)
 
 
+def _promoted(facts: Mapping[str, Any], side: str) -> str:
+    if "set_id" in facts:
+        names = ", ".join(one["name"] for one in facts["databases"])
+        return f"{side} has {names} as it was in the set {facts['set_id']}, found equal to it."
+    told = f"{side} is the primary, on timeline {facts['timeline']} since {facts['switch']}"
+    return told + (f"; the old side ended at {facts['last']}, which lies before." if facts["last"] else ".")
+
+
 def _synced(facts: Mapping[str, Any]) -> str:
     copied = sum(bucket["copied"] for bucket in facts["buckets"].values())
     position = (
-        f"The standby has everything up to {facts['last']}"
-        if facts["last"]
-        else "The old side's last position is unknown"
+        f"The set {facts['set_id']} is restored"
+        if "set_id" in facts
+        else (
+            f"The standby has everything up to {facts['last']}"
+            if facts["last"]
+            else "The old side's last position is unknown"
+        )
     )
     return f"{position}; {copied:,} objects were copied."
 

@@ -12,6 +12,7 @@ from typing import Any
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from tdev_operators.core.backup.database.proof_record import ProofRecord, TableRecord, compare, compare_tables, record
+from tdev_operators.core.backup.database.properties import give_properties
 from tdev_operators.core.backup.database.tools import tool
 from tdev_operators.core.backup.manifest import DatabaseDump, Manifest
 from tdev_operators.core.backup.ports import Session, SourceDatabase
@@ -137,10 +138,10 @@ class _Beside:
         chosen = _chosen(expected, self._tables)
         with self._ports.session() as session:
             major = int(session.rows("SHOW server_version_num")[0]["server_version_num"]) // 10_000
-            if major < self._dump.server_version_num // 10_000:
+            if major < self._dump.major:
                 raise InputError(
-                    f"The dump is of PostgreSQL {self._dump.server_version_num // 10_000} and the server is {major}; "
-                    "restore into one that is as new."
+                    f"The dump is of PostgreSQL {self._dump.major} and the server is {major}; restore into one that is "
+                    "as new."
                 )
             if finished := self._finished(session):
                 return finished
@@ -226,6 +227,9 @@ class _Beside:
             progress=self._progress,
             check=self._check,
         )
+        if self._dump.properties is not None:
+            with self._ports.session() as session:
+                give_properties(session, self._name, self._dump.properties)
         return {**phases, **restored.phases}
 
     def _give_passwords(self, before: frozenset[str]) -> None:
@@ -323,7 +327,7 @@ def _chosen(expected: ProofRecord, tables: Collection[str]) -> tuple[TableRecord
 
 
 def _found(session: Session, name: str) -> Mapping[str, Any]:
-    rows = session.rows(load_sql("recovery/database"), {"name": name, "oid": 0})
+    rows = session.rows(load_sql("backup/database_facts"), {"name": name, "oid": 0})
     return rows[0] if rows else {}
 
 

@@ -80,7 +80,7 @@ class DropReplaced:
                 f"{places.old_name} stays until one is."
             )
         with self._ports.session() as session:
-            row = session.rows(load_sql("recovery/database"), {"name": places.old_name, "oid": 0})
+            row = session.rows(load_sql("backup/database_facts"), {"name": places.old_name, "oid": 0})
             if not row or row[0]["oid"] != places.live_oid:
                 raise InputError(
                     f"The database {places.old_name} is not the one that was replaced (OID {places.live_oid}); "
@@ -107,7 +107,7 @@ class DropReplaced:
         refuse_unapproved(self._settings.recovery, requested_by, approved_by, NEEDED)
         last = self.journal.last(DROP)
         with self._ports.session() as session:
-            there = session.rows(load_sql("recovery/database"), {"name": "", "oid": places.live_oid})
+            there = session.rows(load_sql("backup/database_facts"), {"name": "", "oid": places.live_oid})
             if there or last is None:
                 self.refuse_too_early()
                 self.journal.note(DROP, "intended", name=places.old_name, oid=places.live_oid, by=sorted(approved_by))

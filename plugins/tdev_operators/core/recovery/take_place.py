@@ -10,12 +10,13 @@ server before it acts: databases are known by their OIDs, which a rename does no
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from tdev_operators.core.backup.database.properties import give_properties, properties_of
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.errors import BusyError, GarbledAnswerError, InputError
 from tdev_operators.core.recovery.database import LONGEST_NAME, RestoredDatabase
@@ -27,10 +28,6 @@ EXCHANGE, OPEN = "exchange", "open"
 
 _POLL_SECONDS = 0.2
 _TERMINATE_SECONDS = 20.0
-_PUBLIC_ROLE = SQL("PUBLIC")
-_PRIVILEGES = {"CONNECT": SQL("CONNECT"), "CREATE": SQL("CREATE"), "TEMPORARY": SQL("TEMPORARY")}
-# Settings that are lists of names: as one literal they would be one name. The server itself copies them as they are.
-_LISTS = frozenset({"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,53 +161,10 @@ def _noted(journal: Journal) -> Places:
 
 def _carry_over(session: Session, places: Places) -> None:
     """Give the new database what `pg_dump` of one database does not hold."""
-    live, new = places.live_name, Identifier(places.new_name)
-    facts = _database(session, live)
-    statements: list[Composed] = [
-        SQL("ALTER DATABASE {} OWNER TO {}").format(new, Identifier(facts["owner"])),
-        SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(new, Literal(facts["connection_limit"])),
-        SQL("COMMENT ON DATABASE {} IS {}").format(new, Literal(facts["comment"] or None)),
-        SQL("ALTER DATABASE {} RESET ALL").format(new),
-    ]
-    statements += _grants(session, live, places.new_name, facts["owner"])
-    for row in session.rows(load_sql("recovery/settings"), {"name": live}):
-        statements += _setting(new, row)
-    session.rows("BEGIN")
-    try:
-        for statement in statements:
-            session.rows(statement)
-    except BaseException:
-        session.rows("ROLLBACK")
-        raise
-    session.rows("COMMIT")
-
-
-def _grants(session: Session, live: str, new: str, owner: str) -> list[Composed]:
-    """Return what makes the grants on `new` those on `live`. Both have the same owner by then."""
-    database = Identifier(new)
-    granted = session.rows(load_sql("recovery/grants"), {"name": new})
-    # The owner's own rights go too: by ALTER DATABASE ... OWNER TO they have come from the former one.
-    grantees = {row["grantee"] for row in granted} | {"", owner}
-    statements = [SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, _role(name)) for name in sorted(grantees)]
-    for row in session.rows(load_sql("recovery/grants"), {"name": live}):
-        option = SQL(" WITH GRANT OPTION") if row["is_grantable"] else SQL("")
-        statements.append(
-            SQL("GRANT {} ON DATABASE {} TO {}{}").format(
-                _PRIVILEGES[row["privilege"]], database, _role(row["grantee"]), option
-            )
-        )
-    return statements
-
-
-def _setting(new: Identifier, row: Mapping[str, Any]) -> list[Composed]:
-    whose = SQL("ALTER ROLE {} IN DATABASE {}").format(Identifier(row["role"]), new)
-    whom = whose if row["role"] else SQL("ALTER DATABASE {}").format(new)
-    # A setting's name may have dots (`app.tenant`), which quote apart.
-    name = Identifier(*row["name"].split("."))
-    if row["name"] in _LISTS:
-        given = SQL("SELECT pg_catalog.set_config({}, {}, true)").format(Literal(row["name"]), Literal(row["value"]))
-        return [given, SQL("{} SET {} FROM CURRENT").format(whom, name)]
-    return [SQL("{} SET {} TO {}").format(whom, name, Literal(row["value"]))]
+    properties = properties_of(session, places.live_name)
+    give_properties(session, places.new_name, properties)
+    comment = Literal(properties.comment or None)
+    session.rows(SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(places.new_name), comment))
 
 
 def _close(
@@ -264,19 +218,15 @@ def _exchange(session: Session, places: Places) -> None:
 
 
 def _database(session: Session, name: str) -> dict[str, Any]:
-    rows = session.rows(load_sql("recovery/database"), {"name": name, "oid": 0})
+    rows = session.rows(load_sql("backup/database_facts"), {"name": name, "oid": 0})
     if not rows:
         raise InputError(f"There is no database {name} on the server of the restore; mend the name or the connection.")
     return rows[0]
 
 
 def _name_of(session: Session, oid: int) -> str:
-    rows = session.rows(load_sql("recovery/database"), {"name": "", "oid": oid})
+    rows = session.rows(load_sql("backup/database_facts"), {"name": "", "oid": oid})
     return str(rows[0]["name"]) if rows else ""
-
-
-def _role(name: str) -> Composed | SQL | Identifier:
-    return Identifier(name) if name else _PUBLIC_ROLE
 
 
 def _renaming(old: str, new: str) -> Composed:

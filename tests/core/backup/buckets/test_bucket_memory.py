@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from tdev_operators.core.backup.buckets.index import Entry, write_index
 from tdev_operators.core.backup.buckets.snapshot import snapshot_bucket
 from tdev_operators.core.backup.cipher import Plain
@@ -90,6 +92,7 @@ def grown(store, since):
     return (max(size for at, size in store.resident.items() if at > since) - store.resident[since]) / 1e6
 
 
+@pytest.mark.faults
 def test_an_unchanged_bucket_of_120_000_objects(tmp_path):
     store = Endless(tmp_path, 120_000)
     digest = hashlib.sha256(BODY).hexdigest()

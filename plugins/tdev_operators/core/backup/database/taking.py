@@ -12,6 +12,7 @@ from tdev_operators.core.backup.database.catalogue import Catalogue
 from tdev_operators.core.backup.database.dump import DumpResult, dump_database
 from tdev_operators.core.backup.database.globals import dump_globals
 from tdev_operators.core.backup.database.proof_record import ProofRecord, record
+from tdev_operators.core.backup.database.properties import properties_of
 from tdev_operators.core.backup.database.snapshot import HeldSnapshot, held_snapshot
 from tdev_operators.core.backup.manifest import DatabaseDump, StoredFile
 from tdev_operators.core.backup.ports import BackupStore, SourceDatabase
@@ -50,6 +51,7 @@ class DatabaseTaking:
         backup = self.settings
         with held_snapshot(source, lock_wait_seconds=backup.lock_wait_seconds, progress=self.progress) as held:
             while_held(held)
+            properties = properties_of(held.session, source.name)
             dumped, recorded = self._read_side_by_side(source, held)
         catalogue = held.catalogue
         taken = DatabaseDump(
@@ -72,6 +74,7 @@ class DatabaseTaking:
             globals=self.globals(source, catalogue.major, "globals-ledger") if role == "ledger" else None,
             character_type=catalogue.character_type,
             locale=catalogue.locale,
+            properties=properties,
         )
         return taken, catalogue
 

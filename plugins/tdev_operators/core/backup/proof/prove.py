@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -152,14 +153,14 @@ class _Proof:
         buckets = self._buckets(self._store)
         proofs: list[DatabaseProof] = []
         # The maintained database last of its server's: the mutant may spoil it.
-        ordered = sorted(self._manifest.databases, key=lambda dump: (_major(dump), dump.role == "maintained"))
-        for major, dumps in groupby(ordered, _major):
+        ordered = sorted(self._manifest.databases, key=lambda dump: (dump.major, dump.role == "maintained"))
+        for major, dumps in groupby(ordered, attrgetter("major")):
             with scratch(major) as server:
                 proofs += [self._database(dump, server, healthy=not buckets.differences) for dump in dumps]
         return ProofReport(self._manifest.set_id, tuple(proofs), buckets, self._mutant, time.monotonic() - begun)
 
     def _database(self, dump: DatabaseDump, server: ScratchServer, *, healthy: bool) -> DatabaseProof:
-        major = _major(dump)
+        major = dump.major
         programs = {name: self._tool(name, major) for name in ("psql", "pg_restore")}
         self._progress(f"proof of {dump.name}: restoring {dump.raw_bytes / 1e6:.0f} MB")
         try:
@@ -224,7 +225,3 @@ class _Proof:
 
     def _tool(self, name: str, major: int) -> Path:
         return tool(name, major, self._settings.client_tools)
-
-
-def _major(dump: DatabaseDump) -> int:
-    return dump.server_version_num // 10_000
