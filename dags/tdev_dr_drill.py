@@ -8,6 +8,7 @@ a recovery takes, and how much would be lost. The live system is not touched. On
 | `intend` | nothing was made yet | its log says why in one sentence; start again |
 | `approve`, `approved` | it was rejected, nobody answered, or somebody may not: **not rehearsed** | start again when it is agreed |
 | `rehearse` | the set could not be restored, or the store was away | read the log first: is it the set? Then take and verify a full one |
+| `failover` | the other side could not be looked at; red steps stand in the report | mend its connection; clear |
 | `clear` | scratch objects are still there | clear it; the next drill removes them too |
 | `conclude` | there is no evidence of this drill | clear it: everything that was seen stands in the journal |
 | `report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
@@ -23,6 +24,7 @@ from tdev_operators.operators.drill import (
     DrillApprovedOperator,
     DrillClearOperator,
     DrillConcludeOperator,
+    DrillFailoverOperator,
     DrillIntendOperator,
     DrillRehearseOperator,
     drill_form,
@@ -49,7 +51,8 @@ with (
     approve = DrillApprovalOperator(task_id="approve", trigger_rule="all_success")  # the only one that follows a setup
     approved = DrillApprovedOperator(task_id="approved", approvals=["drill.approve"])
     rehearse = DrillRehearseOperator(task_id="rehearse", pool="tdev_backups")
+    failover = DrillFailoverOperator(task_id="failover")
     clear = DrillClearOperator(task_id="clear").as_teardown(setups=intend, on_failure_fail_dagrun=True)
     conclude = DrillConcludeOperator(task_id="conclude")
 
-    intend >> approve >> approved >> rehearse >> clear >> conclude
+    intend >> approve >> approved >> rehearse >> failover >> clear >> conclude

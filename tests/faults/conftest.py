@@ -32,6 +32,7 @@ def _world(supervisor):
 def world(_world):
     _world.change()
     yield _world
+    _world.end_all()
     _world.s3.faults.disarm_all()
     _world.postgres.faults.disarm_all()
     _world.forget_all_but_the_first()

@@ -195,6 +195,13 @@ class World:
             time.sleep(_NAP_SECONDS)
         return Run(folder, worker, int((folder / "pids").read_text(encoding="utf-8").split()[1]))
 
+    def end_all(self) -> None:
+        """Kill what a failed test left: its locks and leases would fail all tests behind it."""
+        for worker in self._workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(worker, signal.SIGKILL)
+        self._workers.clear()
+
     @contextmanager
     def armed(self, moment: Moment, action: Any, times: int | None = 1) -> Iterator[Any]:
         """Arm a fault at a moment; at the end it is disarmed, and must have fired."""

@@ -1,6 +1,7 @@
 """The ledger in a real PostgreSQL: attempts, leases, migrations, decisions, deliveries."""
 
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +18,7 @@ from tdev_operators.core.errors import (
     SetupMissingError,
     TargetTimeoutError,
     TargetUnreachableError,
+    TdevError,
 )
 from tdev_operators.core.items import ItemRef
 from tdev_operators.core.ledger import Decision
@@ -24,6 +26,7 @@ from tdev_operators.core.reporting.alerts import plan_alerts
 from tdev_operators.core.reporting.messages import AlertMessage, message_id
 from tdev_operators.core.reporting.report import build_report
 from tdev_operators.core.verdicts import CheckResult, Verdict
+from tdev_operators.hooks import ledger_database
 from tdev_operators.hooks.connections import ConnectionFacts
 from tdev_operators.hooks.ledger import PostgresLedger
 from tdev_operators.hooks.ledger_schema import Migration, ensure_separate, migrate, shipped_migrations
@@ -185,6 +188,27 @@ def test_a_dead_worker_loses_its_lease_and_the_living_one_notices(ledger, query)
                 time.sleep(0.05)
             assert lease.lost
             assert query("SELECT holder FROM maintenance.leases") == [("b",)]
+
+
+def test_who_falls_asleep_in_a_transaction_does_not_keep_the_others_waiting(facts, ledger, monkeypatch):
+    monkeypatch.setattr(ledger_database, "_STATEMENT_SECONDS", 4.0)
+    renewal = {"name": "x", "token": str(uuid.uuid4()), "ttl_seconds": 60}
+    database = ledger_database.LedgerDatabase(facts)
+    with database.transaction() as transaction:
+        transaction.rows("take_lease", holder="a", **renewal)
+
+    def asleep():
+        with database.transaction() as sleeper:
+            sleeper.rows("renew_lease", **renewal)
+            time.sleep(5)  # its row is locked
+
+    with ThreadPoolExecutor(1) as pool:
+        sleeping = pool.submit(asleep)
+        time.sleep(0.5)
+        with database.transaction() as other:
+            assert other.row("renew_lease", **renewal) == {"name": "x"}
+        with pytest.raises(TdevError):
+            sleeping.result()
 
 
 def test_of_many_who_want_a_lease_at_once_one_gets_it(ledger):

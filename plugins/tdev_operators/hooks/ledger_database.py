@@ -97,7 +97,9 @@ class LedgerDatabase:
                 user=self._facts.login,
                 password=self._facts.password,
                 application_name="tdev-maintenance ledger",
-                options=f"-c statement_timeout={seconds:.0f}s -c TimeZone=UTC -c search_path=pg_catalog",
+                # A worker that is asleep in the middle of a transaction must not keep the others waiting for its locks.
+                options=f"-c statement_timeout={seconds:.0f}s -c TimeZone=UTC -c search_path=pg_catalog "
+                f"-c idle_in_transaction_session_timeout={seconds / 2:.0f}s",
             )
         try:
             with hanging_up(connection) as hang_up, ledger_errors():

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowSkipException
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of
@@ -117,6 +118,26 @@ class DrillRehearseOperator(_StepOperator):
         return {"phases": (drill.journal.done(REHEARSED) or {}).get("phases", {})}
 
 
+class DrillFailoverOperator(_StepOperator):
+    """Rehearses a failover to the other side, where the settings have two: every step is looked at, none is taken."""
+
+    def step(self, drill: "Drill", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:  # noqa: ARG002
+        """Return what it found."""
+        from tdev_operators.core.failover.rehearsal import rehearse_failover  # noqa: PLC0415  not while parsing
+        from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
+        from tdev_operators.hooks.failover_assembly import failover_ports  # noqa: PLC0415
+
+        settings = ports.settings
+        if not settings.failover.sides:
+            raise AirflowSkipException("There is no other side ([[failover.sides]]).")
+        with failover_ports(settings, airflow_connections()) as sides:
+            result = rehearse_failover(
+                sides, settings, drill.request.recovery_id, progress=self.log.info, bystander=ports.ledger.cluster()
+            )
+        drill.note_failover(result)
+        return {"verdict": result.verdict.value, "summary": result.summary}
+
+
 class DrillClearOperator(_StepOperator):
     """Removes what the intent names. Make it the teardown of the intent, one that fails the run when it fails."""
 
@@ -138,7 +159,8 @@ class DrillConcludeOperator(_StepOperator):
         ref, now = ref_of(context, tier=ITEM, item=ITEM), ports.clock()
         begun = ports.ledger.item(ref)
         started_at, known = begun.started_at if begun else now, ports.ledger.drill_digests()
-        outcome, sealed = conclude(drill, ports.settings, started_at, now, alone=True, known=known)
+        settings, sides = ports.settings, bool(ports.settings.failover.sides)
+        outcome, sealed = conclude(drill, settings, started_at, now, alone=True, failover=sides, known=known)
         facts: dict[str, Any] = {}
         if sealed:
             facts = {"number": sealed.evidence.number, "sha256": sealed.sha256}

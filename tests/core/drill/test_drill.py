@@ -19,6 +19,7 @@ from tdev_operators.core.drill.drill import CLEARED, REHEARSED
 from tdev_operators.core.drill.due import due_outcome
 from tdev_operators.core.drill.told import results_of
 from tdev_operators.core.errors import AccessDeniedError, InputError, ProofFailedError
+from tdev_operators.core.verdicts import CheckResult, Verdict
 from tests.core.backup.whole_sets import summary, verdicts
 from tests.seeded import drawn
 
@@ -236,6 +237,26 @@ def test_without_a_running_application_nothing_was_recovered(rehearsed, applicat
     assert found["drill.rto"] == "UNKNOWN"
     assert found["drill.health"] == "UNKNOWN"
     assert says in summary(outcome.results, "drill.application")
+    assert not sealed.evidence.proven
+
+
+@pytest.mark.parametrize(
+    ("noted", "verdict"),
+    [
+        (CheckResult("drill.failover", Verdict.CRITICAL, "Nobody could fail over."), "CRITICAL"),
+        (None, "UNKNOWN"),
+    ],
+)
+def test_a_failover_that_could_not_be_or_was_not_looked_at_is_no_green_drill(rehearsed, noted, verdict):
+    now = datetime.now(UTC)
+    with rehearsed.drill() as drill:
+        drill.intend()
+        drill.note_approvals(["deputy"])
+        drill.rehearse()
+        if noted:
+            drill.note_failover(noted)
+        outcome, sealed = conclude(drill, rehearsed.settings, now, now, alone=True, failover=True)
+    assert verdicts(outcome.results)["drill.failover"] == verdict
     assert not sealed.evidence.proven
 
 

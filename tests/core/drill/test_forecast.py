@@ -61,3 +61,9 @@ def test_sizes_grow_on_as_they_grew_and_never_shrink():
     shrinking = [(NOON + timedelta(days=day), Size(100 - 10 * day, 50 - day)) for day in range(5)]
     assert grown(shrinking, NOON + timedelta(days=34)) == Size(60, 46)
     assert grown(days[:1], NOON + timedelta(days=34)) == Size(100, 50)
+
+
+def test_an_hour_foretells_no_month():
+    hour = [(NOON + timedelta(minutes=minute), Size(100 + minute, 50)) for minute in range(60)]
+    assert grown(hour, NOON + timedelta(days=31)) == Size(159, 50)
+    assert grown(hour, NOON + timedelta(hours=5)).database_bytes > 300

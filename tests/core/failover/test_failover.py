@@ -9,6 +9,7 @@ from tdev_operators.core.errors import (
     BusyError,
     InputError,
 )
+from tdev_operators.core.failover.rehearsal import rehearse_failover
 from tests.core.backup.whole_sets import summary, verdicts
 from tests.core.failover.conftest import Writer, fence_unplanned, is_primary, rejoin, told
 from tests.seeded import drawn
@@ -43,6 +44,23 @@ def test_planned_nothing_is_lost_and_two_are_never_written(sides):
 def results_seconds(found):
     end = next(one for one in found if one.check == "failover.end")
     return [one for one in end.measurements if one.name == "until verify was done"]
+
+
+def test_a_drill_looks_at_the_side_that_does_not_serve_and_touches_nothing(sides):
+    def rehearsed(number):
+        with sides.failover() as failover:
+            return rehearse_failover(failover.ports, failover.settings, f"drill-{number}")
+
+    result = rehearsed(1)
+    assert result.verdict == "OK", result.summary
+    assert "A failover to second was rehearsed: second is 0.0 MB behind first" in result.summary
+    sides.second.standby.stop()
+    result = rehearsed(2)
+    assert result.verdict == "CRITICAL"
+    assert "Nobody could fail over to second now" in result.summary
+    assert "tdev failover second --rehearse" in result.hint
+    assert is_primary(sides.source)
+    assert sides.services["t-developer-api"].running
 
 
 def test_without_approval_nothing_is_fenced(sides):

@@ -1,8 +1,11 @@
 """What goes wrong during a failover. `make test` tries one, drawn by the seed; `make faults` all of them."""
 
 import contextlib
+import os
+import signal
 import socket
 import threading
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,13 +17,13 @@ from tdev_operators.core.errors import (
     TargetTimeoutError,
     TransientError,
 )
-from tdev_operators.core.failover import failover as module
+from tdev_operators.core.failover import replica as module
 from tdev_operators.core.failover.failover import FENCE, PROMOTE
 from tdev_operators.core.failover.rejoin import Rejoin
 from tdev_operators.hooks.backup_store import S3BackupStore
 from tdev_operators.hooks.connections import EnvironmentConnections
 from tests.core.backup.whole_sets import summary, verdicts
-from tests.core.failover.conftest import TwoSides, deaf, fence_unplanned, is_primary, told
+from tests.core.failover.conftest import TwoSides, Writer, deaf, fence_unplanned, is_primary, told
 from tests.seeded import drawn
 
 
@@ -232,6 +235,36 @@ def test_what_is_full_or_starting_is_not_off(sides):
                 stack.enter_context(sides.source.connect())
         with pytest.raises(InputError, match="answers, so that it is not off"):
             sides.step(request, "fence", ports=deaf(sides))
+
+
+def test_a_half_dead_primary_that_takes_connections_and_refuses_writes_is_left_behind(sides):
+    with Writer(sides) as writer:
+        with sides.source.connect() as connection:
+            connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            connection.execute("SELECT pg_reload_conf()")
+        request = sides.request(planned=False)
+        sides.all_steps(request)
+        before = len(writer.committed)
+        while len(writer.committed) < before + 5:
+            threading.Event().wait(0.05)
+    assert writer.both == []
+    assert not sides.source.running
+    assert "Lost: 0.00 MB of log" in summary(told(sides, request), "failover.loss")
+
+
+def test_a_hung_primary_is_off_before_anything_is_promoted(sides):
+    leader = sides.supervisor.children["source"].pid
+    hung = [leader, *(int(pid) for pid in Path(f"/proc/{leader}/task/{leader}/children").read_text().split())]
+    for pid in hung:
+        os.kill(pid, signal.SIGSTOP)  # connections are taken by the kernel, and nobody ever answers
+    request = sides.request(planned=False)
+    with pytest.raises(TransientError):
+        sides.step(sides.request(), "look")  # planned: nothing is touched
+    sides.all_steps(request)
+    assert not sides.source.running
+    assert not [pid for pid in hung if Path(f"/proc/{pid}").exists()]
+    assert is_primary(sides.second.standby)
+    assert "an unknown amount" in summary(told(sides, request), "failover.loss")
 
 
 def test_a_process_that_slept_while_another_promoted_takes_nothing_back(sides):

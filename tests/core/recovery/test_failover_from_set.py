@@ -71,7 +71,7 @@ class Elsewhere:
 
     def agents(self, cluster, database="t_developer"):
         with cluster.connect(database) as connection:
-            return connection.execute("SELECT array_agg(a ORDER BY a) FROM agents a").fetchone()[0]
+            return connection.execute("SELECT array_agg(id ORDER BY id) FROM agents").fetchone()[0]
 
     def mend(self):
         """The first side serves again, and the second is empty."""

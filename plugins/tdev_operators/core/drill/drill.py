@@ -21,10 +21,12 @@ from tdev_operators.core.recovery.approvals import refuse_unapproved
 from tdev_operators.core.recovery.choose_set import Choice, choose_set
 from tdev_operators.core.recovery.journal import Journal
 from tdev_operators.core.settings import Settings
+from tdev_operators.core.verdicts import CheckResult
 
 KIND = "drill"
 SHELL = f"{KIND}-shell-"  # how drills from a shell are called
-INTENT, CHOSEN, APPROVED, REHEARSED, CLEARED = "intent", "set", "approval", "rehearsal", "cleared"
+INTENT, CHOSEN, APPROVED, REHEARSED = "intent", "set", "approval", "rehearsal"
+FAILOVER, CLEARED = "failover", "cleared"
 NEEDED = 1  # approvals
 
 _BATCH = 1000
@@ -150,6 +152,10 @@ class Drill:
             self.journal.note(REHEARSED, "failed", why=str(error))
             raise
         self.journal.note(REHEARSED, "done", **seen.facts())
+
+    def note_failover(self, result: CheckResult) -> None:
+        """Note what the rehearsal of a failover found."""
+        self.journal.note(FAILOVER, "done", **result.to_json())
 
     def clear(self) -> int:
         """Remove what the intent names; return how many objects that were. Done again, it removes nothing."""

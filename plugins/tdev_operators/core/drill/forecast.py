@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 GB = 1e9
 _NEEDED_FOR_A_LINE = 2
+_FORESIGHT = 10  # times as far ahead as back
 
 # What a phase's time grows with. Phases that are not named here take as long whatever the size.
 _BY_DATABASE = frozenset({"globals", "pre_data", "data", "post_data", "analyze", "verify", "fetch"})
@@ -74,8 +75,13 @@ def forecast(lines: Mapping[str, Line], size: Size) -> dict[str, float]:
 
 
 def grown(sizes: Sequence[tuple[datetime, Size]], at: datetime) -> Size:
-    """Return the size that is to be expected at a moment, from the sizes so far (one at least): never less than now."""
-    newest = max(sizes, key=lambda each: each[0])[1]
+    """Return the size that is to be expected at a moment, from the sizes so far (one at least): never less than now.
+
+    It looks ahead ten times as far as it can look back, and no further: sets of one hour foretell no month.
+    """
+    since, newest = max(sizes, key=lambda each: each[0])
+    if at - since > _FORESIGHT * (since - min(when for when, _ in sizes)):
+        return newest
     return Size(
         max(newest.database_bytes, int(_line_at([(when, size.database_bytes) for when, size in sizes], at))),
         max(newest.objects, int(_line_at([(when, size.objects) for when, size in sizes], at))),
