@@ -18,6 +18,8 @@ One other person of the settings approves. *Rehearse* looks at every step on bot
 From `promote` on there is no way back but another failover: docs/failover.md says how the old side becomes the standby.
 """
 
+from datetime import timedelta
+
 from airflow.sdk import DAG
 
 from tdev_operators.operators.failover import (
@@ -55,7 +57,8 @@ with (
     approve = FailoverApprovalOperator(task_id="approve")
     approved = FailoverApprovedOperator(task_id="approved", approvals=["failover.approve"])
     fence = FailoverFenceOperator(task_id="fence")
-    sync = FailoverSyncOperator(task_id="sync")
+    # Without a replica a whole set is restored meanwhile.
+    sync = FailoverSyncOperator(task_id="sync", execution_timeout=timedelta(hours=8))
     promote = FailoverPromoteOperator(task_id="promote")
     switch_names = FailoverNamesOperator(task_id="switch_names")
     start = FailoverStartOperator(task_id="start")

@@ -1,7 +1,7 @@
 """`make screenshots`: pictures of the running product, taken by headless Chromium (Debian's package `chromium`).
 
 Starts the sandbox and Airflow, runs the health check when all is well and when the evolution is stalled, then a few
-evenings of back-up and proof, and writes PNG files into docs/pictures/.
+evenings of back-up and proof, then a drill and a failover, and writes PNG files into docs/pictures/.
 """
 
 import base64
@@ -25,6 +25,7 @@ from sandbox.system import Sandbox
 _FOLDER = REPOSITORY / "docs" / "pictures"
 _DAG = "tdev_daily"
 _SIZE = (1440, 900)
+_ANSWER_SECONDS = 20.0  # Airflow 3.3.2 fails a task that is answered while the process that asked still ends
 _EVENINGS = 4  # so that the plots have something to show
 # Chromium asks its maker's servers for many things; a picture needs none of them.
 _QUIET = (
@@ -169,13 +170,53 @@ def take(system: Sandbox, airflow: Airflow) -> list[Path]:
     return taken
 
 
+def take_worst_day(system: Sandbox, airflow: Airflow) -> list[Path]:
+    """Let a lead ask for a drill and for a failover, and the deputy approve them; a PROVEN set is there."""
+    with browser(system.supervisor) as page:
+        log_in(page, airflow, "lead")
+        page.open(f"{airflow.url}/dags/tdev_failover", until=_CAN_TRIGGER)
+        page.run(f"({_CAN_TRIGGER}).click()")
+        page.wait(_shows("I have seen the old side off with my own eyes"))
+        taken = [page.picture("failover_form")]
+        for dag_id, group, conf in (("tdev_dr_drill", "drill", {}), ("tdev_failover", "failover", {"to": "second"})):
+            run_id = airflow.trigger(dag_id, conf, user="lead")
+            run, task = f"/dags/{dag_id}/runs/{run_id}", f"{group}.approve"
+            _wait_for_state(airflow, dag_id, run_id, task, "awaiting_input")
+            log_in(page, airflow, "deputy")
+            page.open(f"{airflow.url}{run}/tasks/{task}/required_actions", until=_shows("lead asks to"))
+            taken.append(page.picture(f"{group}_approval"))
+            time.sleep(_ANSWER_SECONDS)
+            path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task}/-1/hitlDetails"
+            answer = {"chosen_options": ["Approve"], "params_input": {}}
+            airflow.api("PATCH", path, user="deputy", json=answer).raise_for_status()
+            airflow.wait_for_run(dag_id, run_id)
+            page.open(f"{airflow.url}{run}", until=_shows("judge"))
+            taken.append(page.picture(f"{group}_grid"))
+            report = airflow.xcom(dag_id, run_id, f"{group}.report")["report_id"]
+            page.open(f"{airflow.url}/tdev/reports/{report}", until=_shows(f"{group}."))
+            taken.append(page.picture(f"{group}_report"))
+    return taken
+
+
+def _wait_for_state(airflow: Airflow, dag_id: str, run_id: str, task: str, state: str) -> None:
+    deadline = time.monotonic() + 300
+    while airflow.states(dag_id, run_id).get(task) != state:
+        if time.monotonic() > deadline:
+            raise SandboxError(f"{task} is not {state}: {airflow.states(dag_id, run_id)}")
+        time.sleep(0.5)
+
+
 def main() -> None:
-    """Take the pictures and say where they are."""
+    """Take the pictures and say where they are. With the word `worst-day`, only those of drill and failover."""
     end_on_signals()
-    with Sandbox.start(scale="full") as system:
+    only_worst_day = sys.argv[1:] == ["worst-day"]
+    with Sandbox.start(scale="small" if only_worst_day else "full", second_side=True) as system:
         airflow = Airflow(system.supervisor, system.control, system.environment).start()
         airflow.wait_for_dag(_DAG)
-        for file in take(system, airflow):
+        if only_worst_day:
+            airflow.wait_for_run(_DAG, airflow.trigger(_DAG, {"items": ["backup", "backup_verification"]}))
+        files = [] if only_worst_day else take(system, airflow)
+        for file in [*files, *take_worst_day(system, airflow)]:
             print(file.relative_to(REPOSITORY), file=sys.stdout, flush=True)
 
 

@@ -12,7 +12,7 @@ from tdev_operators.cli.drill import drill
 from tdev_operators.cli.restore import add_arguments, restore
 from tdev_operators.cli.which_backup import add_arguments as which_arguments
 from tdev_operators.cli.which_backup import which_backup
-from tdev_operators.core.errors import AccessDeniedError, InputError
+from tdev_operators.core.errors import AccessDeniedError, InputError, SetupMissingError
 from tdev_operators.core.settings import load_settings
 from tests.core.backup.whole_sets import House
 
@@ -32,10 +32,10 @@ def house():
 def tdev(house):
     """Run `tdev restore` with these words; return the exit status and what it printed."""
 
-    def run(*words):
+    def run(*words, more=()):
         parser = argparse.ArgumentParser()
         add_arguments(parser)
-        needed = ("AIRFLOW_CONN_TDEV_AWS", "AIRFLOW_CONN_TDEV_RESTORE")
+        needed = ("AIRFLOW_CONN_TDEV_AWS", "AIRFLOW_CONN_TDEV_RESTORE", *more)
         environment = {name: house.system.environment[name] for name in needed}
         out = io.StringIO()
         settings = load_settings(house.system.settings_file)
@@ -96,7 +96,7 @@ def test_replacing_the_live_database_wants_two_people(house, tdev):
 
 def test_without_a_safety_set_it_is_refused_before_anything_is_restored(house, tdev):
     before = names(house)
-    with pytest.raises(InputError, match="no safety set"):
+    with pytest.raises(SetupMissingError, match="The connection tdev_postgres is missing"):
         tdev("--into", "live", "--approved-by", "lead", "--approved-by", "deputy")
     assert names(house) == before
 
@@ -104,8 +104,10 @@ def test_without_a_safety_set_it_is_refused_before_anything_is_restored(house, t
 def test_the_live_database_is_replaced_from_a_shell(house, tdev):
     with house.system.database() as database:
         database.execute("DROP TABLE metrics CASCADE")
-    status, printed = tdev("--into", "live", "--no-safety-set", "--approved-by", "lead", "--approved-by", "deputy")
+    sets, more = len(house.sets()), ("AIRFLOW_CONN_TDEV_POSTGRES", "AIRFLOW_CONN_TDEV_SCRATCH")
+    status, printed = tdev("000001", "--into", "live", "--approved-by", "lead", "--approved-by", "deputy", more=more)
     assert status == 0
+    assert len(house.sets()) == sets + 1, "the broken one is kept as a set, too"
     assert "t_developer is the restored database; the old one is kept as t_developer_old_" in printed
     with house.system.database() as database:
         assert database.execute("SELECT count(*) > 0 FROM metrics").fetchone() == (True,)

@@ -3,7 +3,7 @@
 tdev restore --dry-run                      which set, what would be written, whether there is room
 tdev restore                                the newest PROVEN set's database, beside the live one, proven there
 tdev restore --buckets agents               with a bucket; nothing newer is overwritten
-tdev restore --into live --approved-by A --approved-by B --no-safety-set
+tdev restore --into live --approved-by A --approved-by B   in the live one's place, after a safety set of that
 tdev restore --replaced                     databases that restores replaced; tdev_drop_replaced drops one
 """
 
@@ -12,9 +12,11 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping
-from typing import TextIO
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, TextIO
 
+from tdev_operators.core.errors import BusyError, SetupMissingError, TransientError
 from tdev_operators.core.ports import utc_now
 from tdev_operators.core.recovery.approvals import NEEDED_FOR_LIVE, refuse_unapproved
 from tdev_operators.core.recovery.request import RestoreRequest, recovery_id_of
@@ -22,6 +24,9 @@ from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.reporting.wording import counted, moment
 from tdev_operators.core.settings import Settings, load_settings
 from tdev_operators.hooks.connections import EnvironmentConnections
+
+if TYPE_CHECKING:
+    from tdev_operators.core.recovery.restore import Restore
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,8 +98,7 @@ def restore(
             _print(out, args.json, lines, {"set_id": chosen["set_id"], "told": lines})
             return 0
         if request.replaces_live:
-            work.note_approvals(args.approved_by)
-            work.refuse_unready()  # not only after hours of restoring
+            _make_ready(work, settings, environment, args.approved_by, progress)
         try:
             restored = work.restore_database()
             buckets = work.restore_buckets()
@@ -127,6 +131,49 @@ def restore(
     }
     _print(out, args.json, lines, told)
     return 0 if is_good else 1
+
+
+def _make_ready(
+    work: "Restore",
+    settings: Settings,
+    environment: Mapping[str, str],
+    people: Sequence[str],
+    progress: Callable[[str], None],
+) -> None:
+    """See that the live database may be replaced, before hours of restoring: approvals, and the safety set."""
+    work.note_approvals(people)
+    if not work.request.no_safety_set and not work.has_safety_set:
+        holder = f"{work.request.recovery_id} safety"
+        work.note_safety_set(_safety_set(settings, environment, holder, work.source_name, progress))
+    work.refuse_unready()
+
+
+def _safety_set(
+    settings: Settings,
+    environment: Mapping[str, str],
+    holder: str,
+    database: str,
+    progress: Callable[[str], None],
+) -> str:
+    """Take a set of the live database and return its id; other back-ups are kept away while the ledger is there."""
+    from tdev_operators.core.backup.take import Request, take_set  # noqa: PLC0415  not for the other commands
+    from tdev_operators.hooks.backup_assembly import backup_ports  # noqa: PLC0415
+    from tdev_operators.hooks.ledger import PostgresLedger  # noqa: PLC0415
+    from tdev_operators.hooks.ledger_database import CONNECTION  # noqa: PLC0415
+
+    connections = EnvironmentConnections(environment)
+    with ExitStack() as stack:
+        try:
+            ledger = PostgresLedger(connections.get(CONNECTION))
+            stack.enter_context(ledger.lease(f"backup:{settings.system.name}", holder))
+        except (SetupMissingError, TransientError) as error:
+            if isinstance(error, BusyError):
+                raise
+            progress(f"see that no other back-up runs: the ledger keeps none away ({error})")
+        ports = stack.enter_context(backup_ports(settings, connections))
+        taken = take_set(ports, settings, Request(holder=holder, databases=(database,)), progress=progress)
+    progress(f"the set {taken.manifest.set_id} of the live database is COMPLETE")
+    return taken.manifest.set_id
 
 
 def list_replaced(

@@ -187,6 +187,11 @@ class Restore:
         """Note that a set of the live database was completed before it is replaced."""
         self.journal.note(SAFETY, "done", set_id=set_id)
 
+    @property
+    def has_safety_set(self) -> bool:
+        """Whether a set of the live database was completed for this restore."""
+        return self.journal.done(SAFETY) is not None
+
     def refuse_unready(self) -> None:
         """Refuse to replace the live database before anything was restored for it.
 
@@ -198,7 +203,7 @@ class Restore:
         refuse_unapproved(
             self.settings.recovery, self.request.requested_by, approved["by"] if approved else (), NEEDED_FOR_LIVE
         )
-        if self.journal.done(SAFETY) is None and not self.request.no_safety_set:
+        if not self.has_safety_set and not self.request.no_safety_set:
             raise InputError("There is no safety set of the live database; take one, or tick «no safety set».")
 
     def replace_live(self) -> Places:
