@@ -40,7 +40,7 @@ from tdev_operators.hooks.recovery_assembly import recovery_ports
 
 _RUNS = 5
 _DRILLS = 6
-_ROWS_A_DRILL = 200_000
+_ROWS_A_DRILL = 60_000
 _FAILOVER_SECONDS = 30.0
 _RESTORED = "bench_restored"
 
