@@ -96,7 +96,7 @@ def test_replacing_the_live_database_wants_two_people(house, tdev):
 
 def test_without_a_safety_set_it_is_refused_before_anything_is_restored(house, tdev):
     before = names(house)
-    with pytest.raises(SetupMissingError, match="The connection tdev_postgres is missing"):
+    with pytest.raises(SetupMissingError, match="The connection tdev_ledger is missing"):
         tdev("--into", "live", "--approved-by", "lead", "--approved-by", "deputy")
     assert names(house) == before
 
@@ -104,7 +104,7 @@ def test_without_a_safety_set_it_is_refused_before_anything_is_restored(house, t
 def test_the_live_database_is_replaced_from_a_shell(house, tdev):
     with house.system.database() as database:
         database.execute("DROP TABLE metrics CASCADE")
-    sets, more = len(house.sets()), ("AIRFLOW_CONN_TDEV_POSTGRES", "AIRFLOW_CONN_TDEV_SCRATCH")
+    sets, more = len(house.sets()), ("AIRFLOW_CONN_TDEV_POSTGRES", "AIRFLOW_CONN_TDEV_LEDGER")
     status, printed = tdev("000001", "--into", "live", "--approved-by", "lead", "--approved-by", "deputy", more=more)
     assert status == 0
     assert len(house.sets()) == sets + 1, "the broken one is kept as a set, too"

@@ -163,12 +163,12 @@ def _safety_set(
 
     connections = EnvironmentConnections(environment)
     with ExitStack() as stack:
+        ledger = PostgresLedger(connections.get(CONNECTION))
         try:
-            ledger = PostgresLedger(connections.get(CONNECTION))
             stack.enter_context(ledger.lease(f"backup:{settings.system.name}", holder))
-        except (SetupMissingError, TransientError) as error:
-            if isinstance(error, BusyError):
-                raise
+        except BusyError:
+            raise
+        except (SetupMissingError, TransientError) as error:  # it is dead, or empty
             progress(f"see that no other back-up runs: the ledger keeps none away ({error})")
         ports = stack.enter_context(backup_ports(settings, connections))
         taken = take_set(ports, settings, Request(holder=holder, databases=(database,)), progress=progress)
