@@ -65,8 +65,9 @@ class SecondSide:
         Without `replica` it is an empty server, whose passwords are those of the source.
         """
         self._system, self._replica = system, replica
-        self.standby: Cluster = Standby(system.source, "standby", follows or system.source.port)
-        if not replica:
+        if replica:
+            self.standby: Cluster = Standby(system.source, "standby", follows or system.source.port)
+        else:
             self.standby = Cluster(system.supervisor, "elsewhere", version=system.source.version)
             self.standby._passwords = system.source._passwords  # noqa: SLF001
         self.api = Api(system.supervisor, self.standby, system.logs, name="api-2")

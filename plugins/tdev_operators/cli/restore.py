@@ -13,10 +13,11 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, TextIO
 
 from tdev_operators.core.errors import BusyError, SetupMissingError, TransientError
+from tdev_operators.core.leases import refusal_when_lost
 from tdev_operators.core.ports import utc_now
 from tdev_operators.core.recovery.approvals import NEEDED_FOR_LIVE, refuse_unapproved
 from tdev_operators.core.recovery.request import RestoreRequest, recovery_id_of
@@ -26,6 +27,7 @@ from tdev_operators.core.settings import Settings, load_settings
 from tdev_operators.hooks.connections import EnvironmentConnections
 
 if TYPE_CHECKING:
+    from tdev_operators.core.ledger import Lease
     from tdev_operators.core.recovery.restore import Restore
 
 
@@ -156,24 +158,32 @@ def _safety_set(
     progress: Callable[[str], None],
 ) -> str:
     """Take a set of the live database and return its id; other back-ups are kept away while the ledger is there."""
-    from tdev_operators.core.backup.take import Request, take_set  # noqa: PLC0415  not for the other commands
+    from tdev_operators.core.backup.take import Request, backup_lease, take_set  # noqa: PLC0415  not for the other commands
     from tdev_operators.hooks.backup_assembly import backup_ports  # noqa: PLC0415
     from tdev_operators.hooks.ledger import PostgresLedger  # noqa: PLC0415
     from tdev_operators.hooks.ledger_database import CONNECTION  # noqa: PLC0415
 
-    connections = EnvironmentConnections(environment)
+    connections, name = EnvironmentConnections(environment), backup_lease(settings.system.name)
     with ExitStack() as stack:
         ledger = PostgresLedger(connections.get(CONNECTION))
-        try:
-            stack.enter_context(ledger.lease(f"backup:{settings.system.name}", holder))
-        except BusyError:
-            raise
-        except (SetupMissingError, TransientError) as error:  # it is dead, or empty
-            progress(f"see that no other back-up runs: the ledger keeps none away ({error})")
+        check = _kept_apart(stack, lambda: ledger.lease(name, holder), name, progress)
         ports = stack.enter_context(backup_ports(settings, connections))
-        taken = take_set(ports, settings, Request(holder=holder, databases=(database,)), progress=progress)
+        taken = take_set(ports, settings, Request(holder=holder, databases=(database,)), check=check, progress=progress)
     progress(f"the set {taken.manifest.set_id} of the live database is COMPLETE")
     return taken.manifest.set_id
+
+
+def _kept_apart(
+    stack: ExitStack, lease: "Callable[[], AbstractContextManager[Lease]]", name: str, progress: Callable[[str], None]
+) -> Callable[[], None]:
+    """Hold a lease until the stack is left, where the ledger gives one; return what refuses to go on without it."""
+    try:
+        return refusal_when_lost(stack.enter_context(lease()), name)
+    except BusyError:
+        raise
+    except (SetupMissingError, TransientError) as error:  # the ledger is dead, or empty
+        progress(f"see that no other back-up runs: the ledger keeps none away ({error})")
+        return lambda: None
 
 
 def list_replaced(

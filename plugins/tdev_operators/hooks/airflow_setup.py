@@ -81,12 +81,12 @@ def _listed(printed: str) -> list[dict[str, str]]:
 
 def _make(airflow: Callable[..., str], pools: list[str], roles: list[str], rights: list[str]) -> None:
     if pools:
-        wanted = {name: (slots, what) for name, (slots, what) in POOLS.items() if name in pools}
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
             json.dump(
                 {
                     name: {"slots": slots, "description": what, "include_deferred": False}
-                    for name, (slots, what) in wanted.items()
+                    for name, (slots, what) in POOLS.items()
+                    if name in pools
                 },
                 file,
             )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tdev_operators.core.backup.ports import BackupStore
 from tdev_operators.core.recovery.ports import RecoveryPorts
 from tdev_operators.core.settings import Settings
 from tdev_operators.hooks.assembly import system_ports
@@ -19,14 +20,19 @@ def recovery_ports(settings: Settings, connections: ConnectionSource) -> Iterato
     Raises:
         SetupMissingError: the connection tdev_aws is missing.
     """
-    backup, recovery = settings.backup, settings.recovery
+    backup = settings.backup
     with S3BackupStore(
         connections.get(AWS), server_side_encryption=backup.server_side_encryption, kms_key_id=backup.kms_key_id
     ) as store:
-        yield RecoveryPorts(
-            store=store,
-            server=lambda name: PostgresSource(connections.get(recovery.connection), name),
-            cipher=set_cipher(settings, connections),
-            password_of=lambda conn_id: connections.get(conn_id).password,
-            hosts=system_ports(settings, connections).hosts,
-        )
+        yield recovery_into(settings.recovery.connection, store, settings, connections)
+
+
+def recovery_into(conn_id: str, store: BackupStore, settings: Settings, connections: ConnectionSource) -> RecoveryPorts:
+    """Return the ports of a recovery from this store into the server of a connection."""
+    return RecoveryPorts(
+        store=store,
+        server=lambda name: PostgresSource(connections.get(conn_id), name),
+        cipher=set_cipher(settings, connections),
+        password_of=lambda conn_id: connections.get(conn_id).password,
+        hosts=system_ports(settings, connections).hosts,
+    )

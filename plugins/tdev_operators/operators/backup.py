@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, Param
 
 from tdev_operators.core.errors import BusyError
+from tdev_operators.core.leases import refusal_when_lost
 from tdev_operators.operators.base import MaintenanceOperator, task_ports
 from tdev_operators.operators.links import SetLink
-from tdev_operators.operators.work import ItemWorkOperator, Job, refusal_when_lost
+from tdev_operators.operators.work import ItemWorkOperator, Job
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -127,10 +128,11 @@ def alone(
     ports: "ReportingPorts", holder: str, check: Callable[[], None]
 ) -> Iterator[tuple["BackupPorts", Callable[[], None]]]:
     """Hold the system's back-up lease: no two back-ups, and no retention beside one, whoever started them."""
-    from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415  not while parsing
+    from tdev_operators.core.backup.take import backup_lease  # noqa: PLC0415  not while parsing
+    from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
     from tdev_operators.hooks.backup_assembly import backup_ports  # noqa: PLC0415
 
-    name = f"backup:{ports.settings.system.name}"
+    name = backup_lease(ports.settings.system.name)
     with ports.ledger.lease(name, holder) as lease, backup_ports(ports.settings, airflow_connections()) as opened:
         still_ours = refusal_when_lost(lease, name)
 

@@ -5,14 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from tdev_operators.core.errors import BusyError
+from tdev_operators.core.leases import refusal_when_lost
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tdev_operators.core.items import ItemOutcome, ItemRef
-    from tdev_operators.core.ledger import Lease
     from tdev_operators.core.ports import SystemPorts
     from tdev_operators.core.settings import Settings
     from tdev_operators.hooks.reporting import ReportingPorts
@@ -82,13 +81,3 @@ def recovering(holder: str) -> "Iterator[tuple[ReportingPorts, Callable[[], None
         check = refusal_when_lost(lease, name)
         yield ports, check
         check()
-
-
-def refusal_when_lost(lease: "Lease", what: str) -> Callable[[], None]:
-    """Return a function that raises a BusyError once the lease is lost."""
-
-    def check() -> None:
-        if lease.lost:
-            raise BusyError(f"The lease of {what} was lost while it ran, so that another run may have done it too.")
-
-    return check

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from sandbox.second_side import SecondSide
-from tdev_operators.core.errors import AccessDeniedError, InputError, TransientError
+from tdev_operators.core.errors import AccessDeniedError, InputError, TargetUnreachableError, TransientError
+from tdev_operators.core.failover import from_set
 from tdev_operators.core.failover.failover import Failover
 from tdev_operators.core.failover.request import FailoverRequest
 from tdev_operators.core.failover.told import results_of
@@ -153,6 +154,21 @@ def test_what_ends_before_the_names_are_given_is_taken_back(elsewhere, reached):
     said = elsewhere.step(request, "settle")
     assert "first serves again, as before; what was restored on second is dropped." in said
     assert elsewhere.system.source.running
+    assert elsewhere.databases() == {"postgres"}
+
+
+def test_a_settle_that_could_not_drop_what_was_restored_is_done_again(elsewhere, monkeypatch):
+    request = elsewhere.request()
+    elsewhere.steps(request, "look", "approve", "fence", "sync")
+
+    def away(*_):
+        raise TargetUnreachableError("The server is away.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(from_set, "dropped_if_ours", away)
+        with pytest.raises(TargetUnreachableError):
+            elsewhere.step(request, "settle")
+    assert "what was restored on second is dropped." in elsewhere.step(request, "settle")
     assert elsewhere.databases() == {"postgres"}
 
 

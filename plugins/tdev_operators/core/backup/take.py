@@ -71,6 +71,11 @@ class Taken:
     results: tuple[CheckResult, ...]
 
 
+def backup_lease(system: str) -> str:
+    """Return the name of the lease that keeps a system's back-ups apart."""
+    return f"backup:{system}"
+
+
 def take_set(
     ports: BackupPorts,
     settings: Settings,

@@ -277,8 +277,8 @@ class Failover:
                     "is off, and start a failover anew with «attested off»; or bring it up by hand."
                 )
             self.journal.note(FENCE, "undone", side=self.old.name)
-        self._end("taken back")
         remains = self._takeover.taken_back(self._looked(), self.request.recovery_id)
+        self._end("taken back")
         return f"{self.old.name} serves again, as before; {remains}"
 
     def give_up(self, approved_by: Sequence[str]) -> str:

@@ -7,20 +7,28 @@ side has already, of an earlier failover for example, is kept under a dated name
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import Composed
 
 from tdev_operators.core.backup.buckets.stored import Place
+from tdev_operators.core.backup.database.names import (
+    all_or_nothing,
+    allowing,
+    commenting,
+    facts_of,
+    fitting,
+    name_of,
+    renaming,
+)
 from tdev_operators.core.backup.manifest import DatabaseDump, Manifest
-from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.backup.repository import Repository
 from tdev_operators.core.backup.verified import manifest_of
 from tdev_operators.core.errors import GarbledAnswerError, InputError, TransientError
 from tdev_operators.core.failover.mirror import Mirrored
 from tdev_operators.core.failover.sides import Database, look
-from tdev_operators.core.failover.takeover import Course, Prospect
+from tdev_operators.core.failover.takeover import Course, Prospect, refuse_the_ledgers, rights_on_new
 from tdev_operators.core.recovery.buckets import Target, restore_bucket
 from tdev_operators.core.recovery.choose_set import Choice, choose_set
-from tdev_operators.core.recovery.database import LONGEST_NAME, dropped_if_ours, restore_beside
+from tdev_operators.core.recovery.database import dropped_if_ours, restore_beside
 from tdev_operators.core.recovery.journal import Journal
 from tdev_operators.core.recovery.room import room_for
 from tdev_operators.core.recovery.take_place import old_name_of
@@ -85,33 +93,26 @@ class FromSet:
         if not synced:
             return False
         with self._ports.session() as session:
-            return all(_named(session, one["oid"]) == one["name"] for one in synced["databases"])
+            return all(name_of(session, one["oid"]) == one["name"] for one in synced["databases"])
 
     def promote(self, synced: Mapping[str, Any]) -> None:
         """Give them their names, all in one transaction; whatever had those is kept under dated ones."""
         with self._ports.session() as session:
             renames: list[Composed] = []
             for one in synced["databases"]:
-                name, restored_as = str(one["name"]), _named(session, one["oid"])
+                name, restored_as = str(one["name"]), name_of(session, one["oid"])
                 if restored_as == name:
                     continue
                 if not restored_as:
                     raise InputError(f"The restored {name} is gone from {self._new.name}; begin a new failover.")
-                if session.rows(load_sql("backup/database_facts"), {"name": name, "oid": 0}):
+                if facts_of(session, name):
                     kept = old_name_of(name, f"{self._ports.clock():%Y%m%d_%H%M%S}")
-                    session.rows(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(name)))
+                    session.rows(allowing(name, allowed=False))
                     session.rows(load_sql("recovery/end_sessions"), {"name": name})
-                    renames.append(_renaming(name, kept))
+                    renames.append(renaming(name, kept))
                     self._course.progress(f"{name} of {self._new.name} is kept as {kept}")
-                renames.append(_renaming(restored_as, name))
-            session.rows("BEGIN")
-            try:
-                for rename in renames:
-                    session.rows(rename)
-            except BaseException:
-                session.rows("ROLLBACK")
-                raise
-            session.rows("COMMIT")
+                renames.append(renaming(restored_as, name))
+            all_or_nothing(session, renames)
 
     def promoted(self, synced: Mapping[str, Any]) -> dict[str, Any]:
         """Read the names back, and give the databases their own comments."""
@@ -120,8 +121,7 @@ class FromSet:
         comments = {dump.name: dump.properties for dump in _maintained(self._manifest(str(synced["set_id"])))}
         with self._ports.session() as session:
             for name, properties in comments.items():
-                text = Literal((properties.comment if properties else "") or None)
-                session.rows(SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(name), text))
+                session.rows(commenting(name, properties.comment if properties else ""))
         return {"timeline": look(self._course.ports, self._new).timeline, "switch": "", **synced}
 
     def make_slots(self, looked: Mapping[str, Any]) -> list[str]:  # noqa: ARG002 - a set knows of none
@@ -138,19 +138,13 @@ class FromSet:
 
     def _look_at_new(self) -> Database:
         new = look(self._course.ports, self._new)
-        self._refuse_the_ledgers(new)
+        refuse_the_ledgers(self._course, new)
         if new.in_recovery:
             raise InputError(
                 f"{self._new.name} follows another server, so that no set can be restored there; set failover.database "
                 'to "replica", or promote it by hand first.'
             )
-        with self._ports.session() as session:
-            row = session.rows(load_sql("failover/rights"))[0]
-        needed = {"may_create": "CREATEDB", "may_write": "EXECUTE on pg_logical_emit_message"}
-        if lacking := [what for key, what in needed.items() if not row[key]]:
-            raise InputError(
-                f"Our role lacks {', '.join(lacking)} on {self._new.name}; grant it there (docs/privileges.md)."
-            )
+        rights_on_new(self._course, {"may_create": "CREATEDB", "may_write": "EXECUTE on pg_logical_emit_message"})
         return new
 
     def _look_at_old(self) -> Database | None:
@@ -158,14 +152,8 @@ class FromSet:
             old = look(self._course.ports, self._course.old)
         except TransientError:
             return None
-        self._refuse_the_ledgers(old)
+        refuse_the_ledgers(self._course, old)
         return old
-
-    def _refuse_the_ledgers(self, server: Database) -> None:
-        if server.system_identifier == self._course.bystander:
-            raise InputError(
-                "The ledger lives on a server that takes part in the failover; give the ledger a server of its own."
-            )
 
     def _room(self, raw_bytes: int) -> str:
         recovery = self._course.settings.recovery.model_copy(update={"database_host": self._new.host})
@@ -216,14 +204,4 @@ def _maintained(manifest: Manifest) -> Sequence[DatabaseDump]:
 
 
 def _beside(dump: DatabaseDump, manifest: Manifest) -> str:
-    suffix = f"_from_{manifest.sequence:06d}"
-    return dump.name.encode()[: LONGEST_NAME - len(suffix)].decode(errors="ignore") + suffix
-
-
-def _named(session: Session, oid: int) -> str:
-    rows = session.rows(load_sql("backup/database_facts"), {"name": "", "oid": oid})
-    return str(rows[0]["name"]) if rows else ""
-
-
-def _renaming(old: str, new: str) -> Composed:
-    return SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(old), Identifier(new))
+    return fitting(dump.name, f"_from_{manifest.sequence:06d}")

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Literal
 from tdev_operators.core.errors import InputError, TargetTimeoutError, TdevError, TransientError
 from tdev_operators.core.failover.fence import control_data
 from tdev_operators.core.failover.sides import Database, look, looked_at, lsn_of, switch_point, text_of
-from tdev_operators.core.failover.takeover import Course, Prospect
+from tdev_operators.core.failover.takeover import Course, Prospect, refuse_the_ledgers, rights_on_new
 from tdev_operators.core.recovery.journal import Journal
 from tdev_operators.core.sql import load_sql
 
@@ -108,11 +108,7 @@ class Replica:
 
     def _look_at_new(self) -> Database:
         new = look(self._ports, self._new)
-        if new.system_identifier == self._course.bystander:
-            raise InputError(
-                "The ledger lives on a server that takes part in the failover, so that its lock would fail over too; "
-                "give the ledger a server of its own."
-            )
+        refuse_the_ledgers(self._course, new)
         if not new.in_recovery:
             raise InputError(
                 f"{self._new.name} is a primary already; a failover goes to a standby: let it follow {self._old.name}."
@@ -124,14 +120,9 @@ class Replica:
 
     def _refuse_rights(self) -> None:
         """Refuse what would only fail behind the promotion."""
-        with self._ports.database(self._new, "postgres").session(application_name="tdev-failover") as session:
-            row = session.rows(load_sql("failover/rights"))[0]
         needed = {"may_promote": "EXECUTE on pg_promote", "may_read_history": "EXECUTE on pg_read_file(text)"}
         needed |= {"may_write": "EXECUTE on pg_logical_emit_message", "may_monitor": "the role pg_monitor"}
-        if lacking := [what for key, what in needed.items() if not row[key]]:
-            raise InputError(
-                f"Our role lacks {', '.join(lacking)} on {self._new.name}; grant it there (docs/privileges.md)."
-            )
+        row = rights_on_new(self._course, needed)
         if row["waits_for"]:
             raise InputError(
                 f"{self._new.name} has synchronous_standby_names = {row['waits_for']!r}: as a primary it would wait "

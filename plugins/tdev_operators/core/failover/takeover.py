@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from tdev_operators.core.errors import InputError
 from tdev_operators.core.failover.ports import FailoverPorts
 from tdev_operators.core.failover.request import FailoverRequest
 from tdev_operators.core.failover.settings import Side
+from tdev_operators.core.failover.sides import Database
 from tdev_operators.core.recovery.journal import Journal
 from tdev_operators.core.settings import Settings
+from tdev_operators.core.sql import load_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,34 @@ class Prospect:
     old: Mapping[str, Any] | None
     loss: Mapping[str, Any]
     slots: list[dict[str, Any]] = field(default_factory=list)
+
+
+def refuse_the_ledgers(course: Course, server: Database) -> None:
+    """Refuse a server that the ledger lives on.
+
+    Raises:
+        InputError: it does.
+    """
+    if server.system_identifier == course.bystander:
+        raise InputError(
+            "The ledger lives on a server that takes part in the failover, so that its lock would fail over too; "
+            "give the ledger a server of its own."
+        )
+
+
+def rights_on_new(course: Course, needed: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return what our role may do on the new side; `needed` names the rights that would be missed later.
+
+    Raises:
+        InputError: one is lacking.
+    """
+    with course.ports.database(course.new, "postgres").session(application_name="tdev-failover") as session:
+        row = session.rows(load_sql("failover/rights"))[0]
+    if lacking := [what for key, what in needed.items() if not row[key]]:
+        raise InputError(
+            f"Our role lacks {', '.join(lacking)} on {course.new.name}; grant it there (docs/privileges.md)."
+        )
+    return row
 
 
 class Takeover(Protocol):

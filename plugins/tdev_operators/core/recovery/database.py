@@ -7,10 +7,10 @@ retry knows its dead predecessor's work from somebody else's database.
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Identifier
 
+from tdev_operators.core.backup.database.names import LONGEST_NAME, commenting, facts_of
 from tdev_operators.core.backup.database.proof_record import ProofRecord, TableRecord, compare, compare_tables, record
 from tdev_operators.core.backup.database.properties import give_properties
 from tdev_operators.core.backup.database.tools import tool
@@ -24,8 +24,6 @@ from tdev_operators.core.recovery.journal import Journal
 from tdev_operators.core.recovery.ports import RecoveryPorts
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
-
-LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer ones off
 
 MARK = "tdev_restore"
 _PUBLIC = "schema public"
@@ -151,14 +149,14 @@ class _Beside:
             create, comment = creating(self._name, Needs.of_dump(self._dump), self._mark("filling"))
             session.rows(create)
             session.rows(comment)
-            oid: int = _found(session, self._name)["oid"]
+            oid: int = facts_of(session, self._name)["oid"]
         target = self._ports.server(self._name)
         phases = {"prepare": time.monotonic() - begun}
         phases |= self._fill(target, major, expected, chosen, frozenset(roles))
         restored = self._proven(target, major, oid, expected, chosen, phases)
         self._journal.note(self._step, "done", **restored.facts())
         with self._ports.session() as session:
-            session.rows(_commented(self._name, self._mark("proven" if restored.is_proven else "NOT proven")))
+            session.rows(commenting(self._name, self._mark("proven" if restored.is_proven else "NOT proven")))
         return restored
 
     def _expected(self) -> ProofRecord:
@@ -172,7 +170,7 @@ class _Beside:
 
     def _finished(self, session: Session) -> RestoredDatabase | None:
         facts = self._journal.done(self._step)
-        there = _found(session, self._name)
+        there = facts_of(session, self._name)
         if facts is None or not there:
             return None
         restored = RestoredDatabase.of_facts(facts)
@@ -295,7 +293,7 @@ def dropped_if_ours(
     Raises:
         InputError: it is somebody else's.
     """
-    there = _found(session, name)
+    there = facts_of(session, name)
     if not there:
         return
     ours = str(there["comment"]).startswith(f"{MARK} {recovery_id} ")
@@ -324,12 +322,3 @@ def _chosen(expected: ProofRecord, tables: Collection[str]) -> tuple[TableRecord
             raise InputError(f"The table {name!r} {why}; choose from: {known}.")
         chosen.append(with_rows[0])
     return tuple(chosen)
-
-
-def _found(session: Session, name: str) -> Mapping[str, Any]:
-    rows = session.rows(load_sql("backup/database_facts"), {"name": name, "oid": 0})
-    return rows[0] if rows else {}
-
-
-def _commented(name: str, text: str) -> Composed:
-    return SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(name), Literal(text))

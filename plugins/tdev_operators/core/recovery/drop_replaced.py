@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from psycopg.sql import SQL, Identifier
 
+from tdev_operators.core.backup.database.names import facts_of, name_of
 from tdev_operators.core.backup.manifest import State
 from tdev_operators.core.backup.repository import Repository
 from tdev_operators.core.errors import BusyError, InputError
@@ -80,8 +81,7 @@ class DropReplaced:
                 f"{places.old_name} stays until one is."
             )
         with self._ports.session() as session:
-            row = session.rows(load_sql("backup/database_facts"), {"name": places.old_name, "oid": 0})
-            if not row or row[0]["oid"] != places.live_oid:
+            if facts_of(session, places.old_name).get("oid") != places.live_oid:
                 raise InputError(
                     f"The database {places.old_name} is not the one that was replaced (OID {places.live_oid}); "
                     "nothing is dropped. Look by hand."
@@ -107,8 +107,7 @@ class DropReplaced:
         refuse_unapproved(self._settings.recovery, requested_by, approved_by, NEEDED)
         last = self.journal.last(DROP)
         with self._ports.session() as session:
-            there = session.rows(load_sql("backup/database_facts"), {"name": "", "oid": places.live_oid})
-            if there or last is None:
+            if name_of(session, places.live_oid) or last is None:
                 self.refuse_too_early()
                 self.journal.note(DROP, "intended", name=places.old_name, oid=places.live_oid, by=sorted(approved_by))
                 session.rows(SQL("DROP DATABASE {}").format(Identifier(places.old_name)))

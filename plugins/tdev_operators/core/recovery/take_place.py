@@ -14,12 +14,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from psycopg.sql import SQL, Composed, Identifier, Literal
-
+from tdev_operators.core.backup.database.names import (
+    all_or_nothing,
+    allowing,
+    commenting,
+    facts_of,
+    fitting,
+    name_of,
+    renaming,
+)
 from tdev_operators.core.backup.database.properties import give_properties, properties_of
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.errors import BusyError, GarbledAnswerError, InputError
-from tdev_operators.core.recovery.database import LONGEST_NAME, RestoredDatabase
+from tdev_operators.core.recovery.database import RestoredDatabase
 from tdev_operators.core.recovery.journal import Journal
 from tdev_operators.core.recovery.ports import RecoveryPorts
 from tdev_operators.core.sql import load_sql
@@ -44,8 +51,7 @@ class Places:
 
 def old_name_of(live: str, moment_text: str) -> str:
     """Return the dated name under which the live database is kept."""
-    suffix = f"_old_{moment_text}"
-    return live.encode()[: LONGEST_NAME - len(suffix)].decode(errors="ignore") + suffix
+    return fitting(live, f"_old_{moment_text}")
 
 
 def take_place(
@@ -74,7 +80,7 @@ def take_place(
         )
     with ports.session() as session:
         places = _places(session, restored, live, journal, f"{ports.clock():%Y%m%d_%H%M%S}")
-        if _name_of(session, places.new_oid) == places.live_name:
+        if name_of(session, places.new_oid) == places.live_name:
             return places  # an earlier try came so far
         _carry_over(session, places)
         try:
@@ -93,11 +99,11 @@ def open_to_the_application(ports: RecoveryPorts, journal: Journal) -> Places:
     """Let connections into the restored database. From here on there is no automatic way back."""
     places = _noted(journal)
     with ports.session() as session:
-        if _name_of(session, places.new_oid) != places.live_name:
+        if name_of(session, places.new_oid) != places.live_name:
             raise InputError(f"The database {places.live_name} is not the restored one; nothing is opened.")
         if journal.done(OPEN) is None:
             journal.note(OPEN, "intended", database=places.live_name)
-            session.rows(_allowing(places.live_name, allowed=True))
+            session.rows(allowing(places.live_name, allowed=True))
             journal.note(OPEN, "done", database=places.live_name)
     return places
 
@@ -118,14 +124,12 @@ def give_back(ports: RecoveryPorts, journal: Journal, *, progress: Callable[[str
         )
     places = _noted(journal)
     with ports.session() as session:
-        if _name_of(session, places.live_oid) == places.old_name:
-            session.rows("BEGIN")
-            session.rows(_renaming(places.live_name, places.new_name))
-            session.rows(_renaming(places.old_name, places.live_name))
-            session.rows("COMMIT")
-        session.rows(_allowing(places.live_name, allowed=places.allowed_connections))
-        if _name_of(session, places.new_oid) == places.new_name:
-            session.rows(_allowing(places.new_name, allowed=True))
+        if name_of(session, places.live_oid) == places.old_name:
+            back = (renaming(places.live_name, places.new_name), renaming(places.old_name, places.live_name))
+            all_or_nothing(session, back)
+        session.rows(allowing(places.live_name, allowed=places.allowed_connections))
+        if name_of(session, places.new_oid) == places.new_name:
+            session.rows(allowing(places.new_name, allowed=True))
     journal.note(EXCHANGE, "undone", **asdict(places))
     progress(f"{places.live_name} is the database that it was, and takes connections again")
     return True
@@ -163,8 +167,7 @@ def _carry_over(session: Session, places: Places) -> None:
     """Give the new database what `pg_dump` of one database does not hold."""
     properties = properties_of(session, places.live_name)
     give_properties(session, places.new_name, properties)
-    comment = Literal(properties.comment or None)
-    session.rows(SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(places.new_name), comment))
+    session.rows(commenting(places.new_name, properties.comment))
 
 
 def _close(
@@ -176,7 +179,7 @@ def _close(
 ) -> None:
     """Refuse new connections, wait, and send away who stays."""
     for name in (places.live_name, places.new_name):
-        session.rows(_allowing(name, allowed=False))
+        session.rows(allowing(name, allowed=False))
     deadline = time.monotonic() + drain_seconds
     told = 0.0
     while there := _sessions(session, places):
@@ -205,36 +208,17 @@ def _sessions(session: Session, places: Places) -> list[str]:
 
 
 def _exchange(session: Session, places: Places) -> None:
-    session.rows("BEGIN")
-    try:
-        session.rows(_renaming(places.live_name, places.old_name))
-        session.rows(_renaming(places.new_name, places.live_name))
-    except BaseException:
-        session.rows("ROLLBACK")
-        raise
-    session.rows("COMMIT")
-    if (_name_of(session, places.new_oid), _name_of(session, places.live_oid)) != (places.live_name, places.old_name):
+    exchanging = (renaming(places.live_name, places.old_name), renaming(places.new_name, places.live_name))
+    all_or_nothing(session, exchanging)
+    if (name_of(session, places.new_oid), name_of(session, places.live_oid)) != (places.live_name, places.old_name):
         raise GarbledAnswerError(f"The names of {places.live_name} are not what they were set to; look by hand.")
 
 
 def _database(session: Session, name: str) -> dict[str, Any]:
-    rows = session.rows(load_sql("backup/database_facts"), {"name": name, "oid": 0})
-    if not rows:
+    facts = facts_of(session, name)
+    if not facts:
         raise InputError(f"There is no database {name} on the server of the restore; mend the name or the connection.")
-    return rows[0]
-
-
-def _name_of(session: Session, oid: int) -> str:
-    rows = session.rows(load_sql("backup/database_facts"), {"name": "", "oid": oid})
-    return str(rows[0]["name"]) if rows else ""
-
-
-def _renaming(old: str, new: str) -> Composed:
-    return SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(old), Identifier(new))
-
-
-def _allowing(name: str, *, allowed: bool) -> Composed:
-    return SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(Identifier(name), SQL("true" if allowed else "false"))
+    return facts
 
 
 def _why_not(restored: RestoredDatabase) -> str:

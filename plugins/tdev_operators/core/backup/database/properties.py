@@ -2,6 +2,7 @@
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from tdev_operators.core.backup.database.names import all_or_nothing, facts_of
 from tdev_operators.core.backup.manifest import DatabaseGrant, DatabaseProperties, DatabaseSetting
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.errors import InputError
@@ -19,13 +20,13 @@ def properties_of(session: Session, name: str) -> DatabaseProperties:
     Raises:
         InputError: there is no such database.
     """
-    rows = session.rows(load_sql("backup/database_facts"), {"name": name, "oid": 0})
-    if not rows:
+    facts = facts_of(session, name)
+    if not facts:
         raise InputError(f"There is no database {name} on this server; mend the name or the connection.")
     return DatabaseProperties(
-        owner=rows[0]["owner"],
-        connection_limit=rows[0]["connection_limit"],
-        comment=rows[0]["comment"],
+        owner=facts["owner"],
+        connection_limit=facts["connection_limit"],
+        comment=facts["comment"],
         grants=_grants_on(session, name),
         settings=tuple(
             DatabaseSetting(**row) for row in session.rows(load_sql("backup/database_settings"), {"name": name})
@@ -47,14 +48,7 @@ def give_properties(session: Session, name: str, properties: DatabaseProperties)
     ]
     for setting in properties.settings:
         statements += _setting(database, setting)
-    session.rows("BEGIN")
-    try:
-        for statement in statements:
-            session.rows(statement)
-    except BaseException:
-        session.rows("ROLLBACK")
-        raise
-    session.rows("COMMIT")
+    all_or_nothing(session, statements)
 
 
 def _grants_on(session: Session, name: str) -> tuple[DatabaseGrant, ...]:

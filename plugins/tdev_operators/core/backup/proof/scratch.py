@@ -15,6 +15,7 @@ from typing import Protocol
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from tdev_operators.core.backup.database.catalogue import Catalogue, abilities, unprovable
+from tdev_operators.core.backup.database.names import commenting
 from tdev_operators.core.backup.manifest import DatabaseDump
 from tdev_operators.core.backup.ports import Session, SourceDatabase
 from tdev_operators.core.backup.proof.programs import UNPRIVILEGED_USER, reachable
@@ -229,7 +230,7 @@ def creating(name: str, needs: Needs, mark: str) -> tuple[Composed, Composed]:
         Identifier(name), Literal(needs.encoding), Literal(needs.collation), Literal(needs.character_type)
     )
     provider = _PROVIDERS.get(needs.provider, SQL("LOCALE_PROVIDER libc")).format(Literal(needs.locale))
-    comment = SQL("COMMENT ON DATABASE {} IS {}").format(Identifier(name), Literal(mark))
+    comment = commenting(name, mark)
     return create + provider, comment
 
 
