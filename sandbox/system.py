@@ -154,7 +154,7 @@ class Sandbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the product finds the sandbox by: `TDEV_SETTINGS` and the seven connections, in Airflow's JSON form."""
+        """What the product finds the sandbox by: `TDEV_SETTINGS` and the eight connections, in Airflow's JSON form."""
         endpoints = {service: {"endpoint_url": self.aws.endpoint_url} for service in SERVICES}
         aws_extra = {
             "region_name": REGION,
@@ -165,6 +165,7 @@ class Sandbox:
         api = {"host": self.api.host, "port": self.api.port, "schema": "http", "password": self.api.token}
         connections: dict[str, dict[str, Any]] = {
             "POSTGRES": _postgres_connection(self.source, "t_developer", "maintenance"),
+            "DBA": _postgres_connection(self.source, "t_developer", "dba"),
             "RESTORE": _postgres_connection(self.source, "postgres", "postgres"),
             "LEDGER": _postgres_connection(self.control, "ledger", "ledger"),
             "AWS": {
@@ -205,6 +206,8 @@ class Sandbox:
         self.source.create_role("maintenance", member_of=("pg_monitor", "pg_read_all_data"))
         with self.database() as database:
             database.execute("GRANT CONNECT ON DATABASE t_developer TO maintenance")
+        # Who cares for the tables is a member of their owner; no superuser, as on a managed server.
+        self.source.create_role("dba", member_of=("t_developer", "pg_monitor", "pg_read_all_data", "pg_maintain"))
 
     def _start_control(self) -> None:
         self.control.start()

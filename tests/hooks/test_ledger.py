@@ -21,7 +21,7 @@ from tdev_operators.core.errors import (
     TdevError,
 )
 from tdev_operators.core.items import ItemRef
-from tdev_operators.core.ledger import Decision
+from tdev_operators.core.ledger import Decision, Sample
 from tdev_operators.core.reporting.alerts import plan_alerts
 from tdev_operators.core.reporting.messages import AlertMessage, message_id
 from tdev_operators.core.reporting.report import build_report
@@ -435,3 +435,14 @@ def test_a_check_name_may_repeat(ledger):
     twice: tuple[CheckResult, ...] = (result("a.b"), result("a.b", Verdict.CRITICAL))
     ran(ledger, REF, outcome(*twice))
     assert ledger.item(REF).results == twice
+
+
+def test_samples_come_back_oldest_first_and_are_kept_once(ledger):
+    for hour, size in ((2, 20), (1, 10), (3, 30)):
+        ledger.keep_sample("t-developer", "sizes", Sample(NOON + timedelta(hours=hour), {"metrics": size}))
+    ledger.keep_sample("t-developer", "sizes", Sample(NOON + timedelta(hours=3), {"metrics": 99}))
+    ledger.keep_sample("other", "sizes", Sample(NOON + timedelta(hours=3), {"metrics": 7}))
+    found = ledger.samples("t-developer", "sizes", NOON)
+    assert [sample.facts["metrics"] for sample in found] == [10, 20, 30]
+    assert ledger.samples("t-developer", "sizes", NOON + timedelta(hours=2), at_most=1) == found[2:]
+    assert ledger.samples("t-developer", "statements", NOON) == []

@@ -67,6 +67,14 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """What was measured at a moment, to be compared with later. `facts` are plain JSON types."""
+
+    taken_at: datetime
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """A message that is ours to hand to one channel."""
 
@@ -128,6 +136,15 @@ class ItemStore(Protocol):
 
     def known_sets(self, system: str) -> int:
         """Return how many sets the bucket held when somebody last looked."""
+
+    def keep_sample(self, system: str, kind: str, sample: Sample) -> None:
+        """Remember what was measured; the same moment again changes nothing. Without the ledger: nothing."""
+
+    def samples(self, system: str, kind: str, since: datetime, at_most: int | None = None) -> Sequence[Sample] | None:
+        """Return what was measured since then, the oldest first, with a limit the newest so many.
+
+        None while the ledger's database is down: nobody knows then.
+        """
 
     def lease(self, name: str, holder: str, ttl_seconds: float = LEASE_SECONDS) -> AbstractContextManager[Lease]:
         """Hold a lease while the block runs; a worker that dies loses it after `ttl_seconds`.

@@ -85,6 +85,7 @@ class CheckResult:
 
     An OK or WARNING whose coverage has a gap becomes UNKNOWN when the result is made. `because_of` names the check
     that found the root cause when this one could not look for that reason; such a result is shown, never alerted.
+    `details` are lines for who reads on: statements, targets, a table; the report shows them as they are.
     """
 
     check: str
@@ -95,6 +96,7 @@ class CheckResult:
     coverage: Coverage = field(default_factory=Coverage)
     duration_seconds: float = 0.0
     because_of: str = ""
+    details: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         gap = self.coverage.gap
@@ -131,6 +133,7 @@ class CheckResult:
             },
             "duration_seconds": round(self.duration_seconds, 4),
             "because_of": self.because_of,
+            "details": list(self.details),
         }
 
     @classmethod
@@ -146,6 +149,7 @@ class CheckResult:
             coverage=Coverage(**{**coverage, "seen": tuple(coverage["seen"])}),
             duration_seconds=data["duration_seconds"],
             because_of=data["because_of"],
+            details=tuple(data.get("details", ())),  # a ledger has results from before there were any
         )
 
 

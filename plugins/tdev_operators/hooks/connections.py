@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from tdev_operators.core.errors import AccessDeniedError, SetupMissingError
 
 POSTGRES = "tdev_postgres"
+DBA = "tdev_dba"  # the owner of the maintained tables
 AWS = "tdev_aws"
 API = "tdev_api"
 

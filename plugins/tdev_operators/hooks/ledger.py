@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from tdev_operators.core.errors import BusyError, GarbledAnswerError, SetupMissingError, TdevError
 from tdev_operators.core.items import ItemOutcome, ItemRef
-from tdev_operators.core.ledger import LEASE_SECONDS, Decision, Delivery, ItemRecord, outcome_digest, outcome_to_json
+from tdev_operators.core.ledger import (
+    LEASE_SECONDS,
+    Decision,
+    Delivery,
+    ItemRecord,
+    Sample,
+    outcome_digest,
+    outcome_to_json,
+)
 from tdev_operators.core.reporting.alerts import Episode, Told
 from tdev_operators.core.reporting.escaping import storable
 from tdev_operators.core.reporting.messages import AlertMessage
@@ -139,6 +147,18 @@ class PostgresLedger:
         """See `core.ledger.ItemStore.known_sets`."""
         with self._database.transaction() as tx:
             return sum(row["system"] == system for row in tx.rows("backup_sets"))
+
+    def keep_sample(self, system: str, kind: str, sample: Sample) -> None:
+        """See `core.ledger.ItemStore.keep_sample`."""
+        facts = as_json(storable(dict(sample.facts)))
+        with self._database.transaction() as tx:
+            tx.rows("keep_sample", system=system, kind=kind, taken_at=sample.taken_at, facts=facts)
+
+    def samples(self, system: str, kind: str, since: datetime, at_most: int | None = None) -> Sequence[Sample]:
+        """See `core.ledger.ItemStore.samples`."""
+        with self._database.transaction() as tx:
+            rows = tx.rows("samples", system=system, kind=kind, since=since, at_most=at_most)
+        return [Sample(row["taken_at"], row["facts"]) for row in rows]
 
     @contextmanager
     def lease(self, name: str, holder: str, ttl_seconds: float = LEASE_SECONDS) -> Iterator["HeldLease"]:

@@ -15,6 +15,7 @@ from tdev_operators.core.ledger import (
     ItemRecord,
     Lease,
     Replayed,
+    Sample,
     outcome_to_json,
 )
 from tdev_operators.core.reporting.alerts import Episode, NoticeKind
@@ -123,6 +124,15 @@ class ResilientLedger:
     def known_sets(self, system: str) -> int:
         """See `core.ledger.ItemStore.known_sets`. While the database is down it raises: nothing is removed then."""
         return self.primary.known_sets(system)
+
+    def keep_sample(self, system: str, kind: str, sample: Sample) -> None:
+        """See `core.ledger.ItemStore.keep_sample`. While the database is down, there is one sample less."""
+        self._first(lambda: self.primary.keep_sample(system, kind, sample), lambda: None)
+
+    def samples(self, system: str, kind: str, since: datetime, at_most: int | None = None) -> Sequence[Sample] | None:
+        """See `core.ledger.ItemStore.samples`."""
+        nobody_knows: Sequence[Sample] | None = None
+        return self._first(lambda: self.primary.samples(system, kind, since, at_most), lambda: nobody_knows)
 
     @contextmanager
     def lease(self, name: str, holder: str, ttl_seconds: float = LEASE_SECONDS) -> Iterator[Lease]:

@@ -1,0 +1,1 @@
+"""Care of the maintained database: vacuum, indexes, retention, tuning, performance, capacity."""
