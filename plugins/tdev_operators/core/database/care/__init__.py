@@ -1,0 +1,1 @@
+"""Thursday: VACUUM and ANALYZE by need, REINDEX where measured, advice on indexes (guide: Database Optimization)."""

@@ -1,0 +1,167 @@
+"""VACUUM and ANALYZE by need: the neediest first, several at once, proven by what the server wrote down."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from threading import Lock
+
+from tdev_operators.core.backup.ports import Session, SourceDatabase
+from tdev_operators.core.database.alone import APPLICATION
+from tdev_operators.core.database.care.budget import Budget
+from tdev_operators.core.database.care.needs import Table, Work, binds
+from tdev_operators.core.database.care.settings import CareSettings
+from tdev_operators.core.errors import BusyError, TargetTimeoutError, TargetUnreachableError, TdevError
+from tdev_operators.core.reporting.wording import span
+from tdev_operators.core.sql import load_sql
+
+
+class Fate(StrEnum):
+    """How the care of one table ended."""
+
+    DONE = "done"
+    LOCKED = "locked"  # somebody holds a lock that VACUUM conflicts with
+    REFUSED = "refused"  # the server did nothing and said rc 0: the role is not the owner
+    OUT_OF_TIME = "out of time"
+    FAILED = "failed"
+    GONE = "gone"  # dropped meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of one table. `dead_left` are dead rows after it; `why` says why it was not done."""
+
+    work: Work
+    fate: Fate
+    seconds: float = 0.0
+    dead_left: float = 0.0
+    why: str = ""
+
+    @property
+    def line(self) -> str:
+        """The table in a line of the report."""
+        work = self.work
+        told = f"{work.table.name}: {', '.join(work.reasons)}"
+        if self.fate is not Fate.DONE:
+            return f"{told}; {self.fate.value}: {self.why}"
+        verb = "vacuumed and analyzed" if work.vacuum and work.analyze else "vacuumed" if work.vacuum else "analyzed"
+        left = f", {work.table.dead:,.0f} -> {self.dead_left:,.0f} dead rows" if work.vacuum else ""
+        return f"{told}; {verb} in {span(self.seconds)}{left}"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The tables that need care, how many there are in all, and the names of the settings that are none."""
+
+    tables: tuple[Table, ...]
+    looked_at: int
+    missing: tuple[str, ...]
+
+
+def survey(session: Session, limits: CareSettings) -> Survey:
+    """Look through the whole catalogue; only what needs care comes back."""
+    rows = session.rows(load_sql("care/tables"), binds(limits))
+    missing = session.rows(load_sql("care/missing_tables"), {"names": list(limits.always_analyze)})
+    total = rows[0]["looked_at"] if rows else 0
+    return Survey(tuple(Table.of(row) for row in rows), int(total), tuple(row["name"] for row in missing))
+
+
+def care_for(
+    database: SourceDatabase,
+    works: Sequence[Work],
+    limits: CareSettings,
+    budget: Budget,
+    *,
+    check: Callable[[], None],
+    progress: Callable[[str], object],
+) -> list[Done]:
+    """Do the works in their order, `limits.workers` at once, each in a session of its own; return what became of each.
+
+    What finds a table locked is tried once more at the end.
+
+    Raises:
+        TargetUnreachableError: the server went away. BusyError: the work is no longer ours (`check`).
+    """
+    if not works:
+        return []
+    waiting, ended, guard = deque((work, True) for work in works), list[Done](), Lock()
+
+    def worker() -> None:
+        while True:
+            with guard:
+                if not waiting:
+                    return
+                work, again = waiting.popleft()
+            check()
+            one = _cared_for(database, work, limits, budget)
+            with guard:
+                if one.fate is Fate.LOCKED and again:
+                    waiting.append((work, False))
+                    continue
+                ended.append(one)
+                progress(f"{len(ended)} of {len(works)}: {one.line}")
+
+    with ThreadPoolExecutor(limits.workers, "care") as pool:
+        for each in [pool.submit(worker) for _ in range(min(limits.workers, len(works)))]:
+            each.result()
+    places = {id(work): place for place, work in enumerate(works)}
+    return sorted(ended, key=lambda one: places[id(one.work)])
+
+
+def _cared_for(database: SourceDatabase, work: Work, limits: CareSettings, budget: Budget) -> Done:
+    if not budget.left:
+        return Done(work, Fate.OUT_OF_TIME, why="no time was left")
+    if not work.table.may:
+        return Done(work, Fate.REFUSED, why=f"it belongs to {work.table.owner}")
+    try:
+        with database.session(application_name=APPLICATION) as session:
+            _set(session, limits, budget)
+            [before] = session.rows(load_sql("care/table_now"), {"oid": work.table.oid}) or [{}]
+            if not before:
+                return Done(work, Fate.GONE, why="it is no longer there")
+            session.rows(work.statement)
+            return _proven(session, work, before["now"])
+    except TargetTimeoutError:
+        return Done(work, Fate.OUT_OF_TIME, why="it was cancelled; what it had done by then stays done")
+    except BusyError as error:
+        return Done(work, Fate.LOCKED, why=str(error))
+    except TargetUnreachableError:
+        raise
+    except TdevError as error:
+        return _failed(database, work, error)
+
+
+def _set(session: Session, limits: CareSettings, budget: Budget) -> None:
+    values = {
+        "vacuum_cost_delay": f"{limits.cost_delay_ms}ms",
+        "vacuum_cost_limit": str(limits.cost_limit),
+        "statement_timeout": budget.statement_milliseconds,
+        # A table that is locked is skipped; what still waits (a TOAST table, a partition) does not wait for ever.
+        "lock_timeout": "10s",
+    }
+    for name, value in values.items():
+        session.rows(load_sql("care/set"), {"name": name, "value": value})
+
+
+def _proven(session: Session, work: Work, began: datetime) -> Done:
+    """Believe what the server wrote down, and no exit status: what is locked or not ours is left with a warning."""
+    [now] = session.rows(load_sql("care/table_now"), {"oid": work.table.oid}) or [{}]
+    if not now:
+        return Done(work, Fate.GONE, why="it was dropped meanwhile")
+    asked = [now["vacuumed_at"]] * work.vacuum + [now["analyzed_at"]] * work.analyze
+    if all(at is not None and at >= began for at in asked):
+        return Done(work, Fate.DONE, (now["now"] - began).total_seconds(), now["dead"])
+    lockers = session.rows(load_sql("care/table_lockers"), {"oid": work.table.oid})
+    if lockers:
+        first = lockers[0]
+        age = f", its transaction open for {span(first['open_seconds'])}" if first["open_seconds"] else ""
+        return Done(work, Fate.LOCKED, why=f"{first['holder']} has a lock on it{age}")
+    return Done(work, Fate.LOCKED, why="the server left it out, and nobody holds a lock on it any more")
+
+
+def _failed(database: SourceDatabase, work: Work, error: TdevError) -> Done:
+    with database.session(application_name=APPLICATION) as session:
+        gone = not session.rows(load_sql("care/table_now"), {"oid": work.table.oid})
+    return Done(work, Fate.GONE if gone else Fate.FAILED, why="it was dropped meanwhile" if gone else str(error))
