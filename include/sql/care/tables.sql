@@ -1,4 +1,4 @@
--- A row is a table of this database that needs care, or is always analyzed: what it needs and by which figures, its size,
+-- A row is a table of this database that needs care, or is always analyzed: what it needs, by which figures, its size,
 -- whether our role may vacuum it, and how many tables were looked at. Its age is in percent of the server's limit from
 -- which autovacuum is forced to freeze: the worst of transactions and multixacts, of the table and of its TOAST table.
 WITH limits AS (
@@ -52,8 +52,14 @@ needs AS (
         AND changed >= rows_estimated * %(changed_percent)s / 100 AS is_changed,
         nspname IN ('pg_catalog', 'information_schema') AS is_catalog,
         pg_has_role(relowner, 'USAGE')
-        OR pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE')
-        OR EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_maintain' AND pg_has_role(pg_roles.oid, 'USAGE')) AS may,
+        OR pg_has_role((
+            SELECT datdba FROM pg_database
+            WHERE datname = current_database()
+        ), 'USAGE')
+        OR EXISTS (
+            SELECT FROM pg_roles
+            WHERE rolname = 'pg_maintain' AND pg_has_role(pg_roles.oid, 'USAGE')
+        ) AS may,
         count(*) OVER () AS looked_at
     FROM figures
 )

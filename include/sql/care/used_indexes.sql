@@ -1,0 +1,14 @@
+-- One row: which of these indexes (by oid, as on a standby) this server has used, and for how long it has counted.
+SELECT
+    coalesce(
+        array_agg(stats.indexrelid::bigint) FILTER (WHERE stats.idx_scan > 0), '{}'
+    ) AS used,
+    extract(EPOCH FROM clock_timestamp() - greatest(
+        (
+            SELECT databases.stats_reset FROM pg_stat_database AS databases
+            WHERE databases.datname = current_database()
+        ),
+        least((SELECT stats_reset FROM pg_stat_bgwriter), (SELECT stats_reset FROM pg_stat_wal))
+    ))::float8 / 86400 AS counted_days
+FROM pg_stat_user_indexes AS stats
+WHERE stats.indexrelid = any(%(oids)s::oid[])

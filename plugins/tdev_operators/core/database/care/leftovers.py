@@ -1,0 +1,112 @@
+"""What dead rebuilds left: invalid indexes that cost every write and serve no query. Dropped when nobody builds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from psycopg.sql import SQL, Composed, Identifier
+
+from tdev_operators.core.backup.ports import Session, SourceDatabase
+from tdev_operators.core.database.alone import APPLICATION
+from tdev_operators.core.errors import TargetUnreachableError, TdevError
+from tdev_operators.core.sql import load_sql
+
+_LOCK_TIMEOUT = "60s"
+
+Journal = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """An index that is not valid. `worker_pid` may be building it; `kept` says why it was not dropped."""
+
+    oid: int
+    schema_name: str
+    index_name: str
+    table_oid: int
+    table_name: str
+    bytes: int
+    definition: str
+    is_leftover: bool
+    partitioned: bool
+    worker_pid: int | None
+    owner: str
+    may: bool
+    kept: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name for people."""
+        return self.index_name if self.schema_name == "public" else f"{self.schema_name}.{self.index_name}"
+
+    @property
+    def statement(self) -> Composed:
+        """What removes it."""
+        identifier = Identifier(self.schema_name, self.index_name)
+        return SQL("-- what a dead rebuild left\nDROP INDEX CONCURRENTLY {}").format(identifier)
+
+    @property
+    def text(self) -> str:
+        """The statement without its title."""
+        return self.statement.as_string().partition("\n")[2] + ";"
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What was dropped, what had to stay (each with its `kept`), and invalid indexes that are no leftovers."""
+
+    dropped: tuple[Invalid, ...] = ()
+    kept: tuple[Invalid, ...] = ()
+    others: tuple[Invalid, ...] = ()
+
+
+def invalid_indexes(session: Session) -> list[Invalid]:
+    """Return all invalid indexes of the database."""
+    fields = [name for name in Invalid.__slots__ if name != "kept"]
+    return [Invalid(**{name: row[name] for name in fields}) for row in session.rows(load_sql("care/leftovers"))]
+
+
+def sweep(
+    database: SourceDatabase, journal: Journal, progress: Callable[[str], object], tables: Sequence[int] | None = None
+) -> Swept:
+    """Drop the leftovers of dead rebuilds, ours or others', each noted before (its definition is the way back).
+
+    `tables` limits it to leftovers on these tables, by their oids.
+
+    Raises:
+        TargetUnreachableError: the server went away.
+    """
+    with database.session(application_name=APPLICATION) as session:
+        session.rows(load_sql("care/set"), {"name": "lock_timeout", "value": _LOCK_TIMEOUT})
+        found = invalid_indexes(session)
+        concerned = [one for one in found if tables is None or one.table_oid in tables]
+        dropped, kept = [], []
+        for one in (one for one in concerned if one.is_leftover):
+            if why := _dropped(session, one, journal):
+                kept.append(replace(one, kept=why))
+            else:
+                dropped.append(one)
+                progress(f"dropped {one.name}, {one.bytes:,} bytes that a dead rebuild left")
+    return Swept(tuple(dropped), tuple(kept), tuple(one for one in concerned if not one.is_leftover))
+
+
+def _dropped(session: Session, one: Invalid, journal: Journal) -> str:
+    """Drop it; return why not."""
+    if not one.may:
+        return f"it belongs to {one.owner}"
+    if one.worker_pid is not None:
+        return f"pid {one.worker_pid} works on its table, and may be building it"
+    try:
+        journal("leftover_dropped", {"index": one.name, "definition": one.definition, "statement": one.text})
+        # Asked again, as near to the drop as can be: somebody may have begun to build, or dropped it.
+        now = {other.oid: other for other in invalid_indexes(session)}.get(one.oid)
+        if now is None:
+            return ""
+        if not now.is_leftover or now.worker_pid is not None:
+            return f"pid {now.worker_pid} works on its table by now" if now.worker_pid else "it became valid"
+        session.rows(one.statement)
+    except TargetUnreachableError:
+        raise
+    except TdevError as error:
+        return str(error)
+    return ""
