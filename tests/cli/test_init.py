@@ -50,13 +50,14 @@ def test_its_life(house):
     for status, printed in (each.result() for each in both):
         assert status == 0, printed
     pools = query(system, "airflow", "select pool, slots from slot_pool where pool like 'tdev%' order by pool")
-    assert pools == [("tdev_backups", 1), ("tdev_checks", 4)]
+    assert pools == [("tdev_backups", 1), ("tdev_care", 1), ("tdev_checks", 4)]
     assert query(system, "airflow", "select count(*) from ab_role where name in ('engineer', 'team_lead')") == [(2,)]
     assert sorted(query(system, "ledger", "select tier, item, cron from maintenance.calendar")) == [
         ("daily", "backup", "0 21 * * *"),
         ("daily", "backup_verification", "0 22 * * *"),
         ("daily", "health_check", "0 9 * * *"),
         ("monthly", "dr_drill", "0 8 5,15,25 * *"),
+        ("weekly", "database_optimization", "0 4 * * 4"),
         ("weekly", "full_backup", "0 3 * * 1"),
     ]
 

@@ -37,6 +37,7 @@ def rebuild(limits):
             budget=Budget(seconds),
             free_bytes=lambda: free,
             journal=journal or (lambda event, facts: notes.append((event, facts))),
+            note=notes.append,
             check=lambda: None,
             progress=notes.append,
             dry_run=dry_run,

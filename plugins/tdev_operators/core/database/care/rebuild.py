@@ -78,6 +78,7 @@ class Rebuilding:
     budget: Budget
     free_bytes: Callable[[], int | None]
     journal: Journal
+    note: Callable[[IndexDone], None]  # called for each index that is rebuilt
     check: Callable[[], None]
     progress: Callable[[str], object]
     dry_run: bool = False
@@ -100,6 +101,8 @@ def care_for_indexes(job: Rebuilding, suspects: Sequence[Index]) -> list[IndexDo
         for index in group:
             job.check()
             one = _cared_for(job, index)
+            if one.fate is IndexFate.REBUILT:
+                job.note(one)
             with guard:
                 ended.append(one)
                 job.progress(f"{len(ended)} of {len(suspects)}: {one.line}")
@@ -171,7 +174,11 @@ def _objection(job: Rebuilding, session: Session, index: Index) -> str:
         return f"a rebuild would wait for {now['holder']}, whose transaction is open for {span(age)}"
     if (lag := now["lag_bytes"]) and lag >= job.limits.replica_lag_mb * MB:
         return f"a standby is {_mb(lag)} behind"
-    free, needed = job.free_bytes(), index.bytes * job.limits.free_disk_multiple
+    needed = index.bytes * job.limits.free_disk_multiple
+    try:
+        free = job.free_bytes()
+    except TdevError as error:
+        return f"nobody could see how much disk is free: {error}"
     if free is not None and free < needed:
         return f"{_mb(free)} of disk are free, and {_mb(needed)} are asked for"
     return ""

@@ -1,0 +1,144 @@
+"""The whole of Thursday's care, by the role that docs/privileges.md describes and no superuser."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+
+from tdev_operators.core.database.care.run import care_for_database
+from tdev_operators.core.database.ports import CarePorts
+from tdev_operators.core.errors import BusyError
+from tdev_operators.core.items import ItemRef
+from tdev_operators.core.verdicts import CheckResult
+from tdev_operators.hooks.ledger import PostgresLedger
+from tdev_operators.hooks.ledger_schema import migrate
+from tdev_operators.hooks.postgres_sessions import PostgresSource
+from tests.records import facts_of
+
+REF = ItemRef("weekly", "tdev_weekly", "manual__1", "database_optimization")
+FIGURES = {
+    "always_analyze": ("t",),
+    "dead_minimum": 10,
+    "cost_delay_ms": 0.0,
+    "indexes": {"minimum_mb": 0.1, "lock_wait_minutes": 0.05, "unused_days": 0},
+}
+
+
+@pytest.fixture
+def world(modern, modern_database, database, changed, thin):
+    """The database of an application `app`, a DBA who is a member of it, and a ledger elsewhere."""
+    name = modern_database["dbname"]
+    modern.execute(
+        "DO $$ BEGIN CREATE ROLE app; CREATE ROLE app_dba LOGIN PASSWORD 'dba'; "
+        "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+    )
+    modern.execute("GRANT app, pg_monitor, pg_read_all_data TO app_dba; GRANT ALL ON SCHEMA public TO app")
+    modern.execute(f"GRANT CONNECT ON DATABASE {name} TO app, app_dba")
+    modern.execute("GRANT EXECUTE ON FUNCTION bt_index_check(regclass, boolean) TO app_dba")
+    modern.execute("SET ROLE app")
+    thin(modern)
+    modern.execute("RESET ROLE")
+    ledger_facts = facts_of(database)
+    migrate(ledger_facts)
+    settings = changed(care=FIGURES, recovery={"database_host": ""})
+    dba = PostgresSource(facts_of({**modern_database, "user": "app_dba", "password": "dba"}))
+    system = SimpleNamespace(hosts={})
+    ports = CarePorts(system=system, database=dba, server=None, store=None)
+    return SimpleNamespace(ports=ports, settings=settings, ledger=PostgresLedger(ledger_facts), ref=REF, told=[])
+
+
+def care(world, *, dry_run=False) -> dict[str, CheckResult]:
+    outcome = care_for_database(
+        world.ports,
+        world.settings,
+        world.ledger,
+        world.ref,
+        check=lambda: None,
+        progress=world.told.append,
+        dry_run=dry_run,
+    )
+    return {one.check: one for one in outcome.results}
+
+
+def test_the_least_role_does_everything_and_a_retry_finds_nothing_to_do(world, modern):
+    modern.execute("DELETE FROM t WHERE n > 30000")
+    found = care(world)
+    assert {name: str(one.verdict) for name, one in found.items()} == {
+        "care.tables": "OK",
+        "care.indexes": "OK",
+        "care.leftovers": "OK",
+        "care.horizon": "OK",
+        "care.unused_indexes": "OK",
+        "care.duplicate_indexes": "OK",
+        "care.foreign_keys": "OK",
+    }, found
+    assert any("t_thin" in line and "rebuilt in" in line for line in found["care.indexes"].details)
+    again = care(world)
+    assert again["care.indexes"].measurements[1].value == 0
+
+
+def test_a_dry_run_says_every_statement_and_changes_nothing(world, modern):
+    before = modern.execute("SELECT last_vacuum, last_analyze FROM pg_stat_user_tables").fetchall()
+    found = care(world, dry_run=True)
+    lines = found["care.dry_run"].details
+    assert 'ANALYZE (SKIP_LOCKED) "public"."t";  -- always analyzed' in lines
+    assert any(line.startswith('REINDEX INDEX CONCURRENTLY "public"."t_thin";') for line in lines)
+    assert modern.execute("SELECT last_vacuum, last_analyze FROM pg_stat_user_tables").fetchall() == before
+
+
+def test_a_role_that_is_no_member_says_which_grant_is_missing(world, modern):
+    modern.execute("REVOKE app FROM app_dba")
+    found = care(world)
+    assert found["care.tables"].verdict == "UNKNOWN"
+    assert "GRANT app TO app_dba;" in found["care.tables"].hint
+    assert found["care.indexes"].verdict == "UNKNOWN"
+    assert "GRANT app TO app_dba;" in found["care.indexes"].hint
+
+
+def test_two_runs_do_not_meet(world, modern_database):
+    with psycopg.connect(**modern_database, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended('tdev-maintenance care', 0))")
+        with pytest.raises(BusyError, match="Another care is at work"):
+            care(world)
+
+
+def test_what_was_left_out_is_first_the_next_time(world, modern, modern_database, changed):
+    modern.execute("SET ROLE app; CREATE TABLE u AS SELECT i FROM generate_series(1, 5000) AS i; DELETE FROM u")
+    modern.execute("RESET ROLE; SELECT pg_stat_force_next_flush()")
+    with psycopg.connect(**modern_database) as other:
+        other.execute("LOCK TABLE u IN SHARE MODE")
+        found = care(world)
+    assert found["care.tables"].verdict == "WARNING"
+    assert found["care.tables"].summary.startswith("u got none: pid ")
+    world.settings = changed(
+        care={**FIGURES, "always_analyze": ("t", "nowhere"), "workers": 1}, recovery={"database_host": ""}
+    )
+    world.told.clear()
+    found = care(world)
+    assert world.told[1].startswith("1 of 2: u:")
+    assert found["care.tables"].verdict == "UNKNOWN"
+    assert "nowhere was not looked at (there is no such table" in found["care.tables"].summary
+
+
+def test_an_index_that_was_rebuilt_on_an_estimate_is_not_rebuilt_by_the_retry(world, modern, changed):
+    modern.execute("DROP EXTENSION pgstattuple")
+    # However it is rebuilt, the estimate stays: with so much room left in each page.
+    modern.execute("ALTER INDEX t_thin SET (fillfactor = 20)")
+    figures = {
+        **FIGURES,
+        "indexes": {**FIGURES["indexes"], "rebuild_on_estimate": True, "estimated_waste_percent": 1.0},
+    }
+    world.settings = changed(care=figures, recovery={"database_host": ""})
+    first = care(world)["care.indexes"]
+    assert any("rebuilt in" in line for line in first.details)
+    assert not any("rebuilt in" in line for line in care(world)["care.indexes"].details)
+    world.ref = replace(REF, run_id="manual__2")
+    care(world)
+
+
+def test_a_disk_that_nobody_can_see_postpones_rebuilds(world, changed):
+    world.settings = changed(care=FIGURES, recovery={"database_host": "t-developer-1"})
+    found = care(world)["care.indexes"]
+    assert found.verdict == "WARNING"
+    assert "nobody could see how much disk is free: recovery.database_host names t-developer-1" in found.summary
