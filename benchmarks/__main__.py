@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one table. `python -m benchmarks backup` (parsing, health_check, recovery): that."""
+"""`make bench`: every benchmark, one table. `python -m benchmarks backup` (parsing, recovery, care...): that one."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -19,11 +19,18 @@ def _recovery() -> Iterable[Row]:
     return recovery.rows()
 
 
+def _care() -> Iterable[Row]:
+    from benchmarks import care  # noqa: PLC0415  the same
+
+    return care.rows()
+
+
 _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "parsing": parsing.rows,
     "health_check": health_check.rows,
     "backup": _backup,
     "recovery": _recovery,
+    "care": _care,
 }
 
 if __name__ == "__main__":
