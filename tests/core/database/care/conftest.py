@@ -1,9 +1,15 @@
 """A database on Debian's PostgreSQL, which can measure and check indexes."""
 
+from types import SimpleNamespace
+
 import psycopg
 import pytest
 
+from tdev_operators.core.database.ports import CarePorts
+from tdev_operators.hooks.ledger import PostgresLedger
+from tdev_operators.hooks.ledger_schema import migrate
 from tdev_operators.hooks.postgres_sessions import PostgresSource
+from tests.core.database.care.figures import FIGURES, REF
 from tests.records import facts_of
 
 
@@ -35,3 +41,26 @@ def thin():
         sql.execute(f'CREATE INDEX "{name}_dense" ON {where} (n)')
 
     return make
+
+
+@pytest.fixture
+def world(modern, modern_database, database, changed, thin):
+    """The database of an application `app`, a DBA who is a member of it, and a ledger elsewhere."""
+    name = modern_database["dbname"]
+    modern.execute(
+        "DO $$ BEGIN CREATE ROLE app; CREATE ROLE app_dba LOGIN PASSWORD 'dba'; "
+        "EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+    )
+    modern.execute("GRANT app, pg_monitor, pg_read_all_data TO app_dba; GRANT ALL ON SCHEMA public TO app")
+    modern.execute(f"GRANT CONNECT ON DATABASE {name} TO app, app_dba")
+    modern.execute("GRANT EXECUTE ON FUNCTION bt_index_check(regclass, boolean) TO app_dba")
+    modern.execute("SET ROLE app")
+    thin(modern)
+    modern.execute("RESET ROLE")
+    ledger_facts = facts_of(database)
+    migrate(ledger_facts)
+    settings = changed(care=FIGURES, recovery={"database_host": ""})
+    dba = PostgresSource(facts_of({**modern_database, "user": "app_dba", "password": "dba"}))
+    system = SimpleNamespace(hosts={})
+    ports = CarePorts(system=system, database=dba, server=None, store=None)
+    return SimpleNamespace(ports=ports, settings=settings, ledger=PostgresLedger(ledger_facts), ref=REF, told=[])
