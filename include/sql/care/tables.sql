@@ -48,7 +48,8 @@ needs AS (
         relkind <> 'p' AND invisible_pages >= greatest(%(invisible_pages)s, 1)
         AND invisible_pages >= relpages * %(invisible_percent)s / 100.0 AS is_invisible,
         age_percent >= %(freeze_percent)s AS is_old,
-        changed >= greatest(%(changed_minimum)s, 1)
+        -- ANALYZE leaves out the table that it writes.
+        oid <> 'pg_statistic'::regclass AND changed >= greatest(%(changed_minimum)s, 1)
         AND changed >= rows_estimated * %(changed_percent)s / 100 AS is_changed,
         nspname IN ('pg_catalog', 'information_schema') AS is_catalog,
         pg_has_role(relowner, 'USAGE')

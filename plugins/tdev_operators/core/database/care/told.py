@@ -46,7 +46,7 @@ def tables_result(survey: Survey, done: Sequence[Done], holders: Sequence[Holder
     told = [f"{len(ended[Fate.DONE])} of {survey.looked_at} tables needed care and got it."]
     hints = []
     if bad := [*ended[Fate.FAILED], *ended[Fate.LOCKED], *ended[Fate.OUT_OF_TIME]]:
-        told.insert(0, f"{_some(one.work.table.name for one in bad)} got none: {bad[0].why}")
+        told.insert(0, f"{_some(one.work.table.name for one in bad)} got none: {bad[0].why.rstrip('.')}.")
         hints.append("What was left out is first the next time.")
     if unmoved:
         who = f"; {holders[0].text}" if holders else ""
