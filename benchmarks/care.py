@@ -164,13 +164,9 @@ def _ours(cluster: Cluster) -> None:
     data["recovery"]["database_host"] = ""
     ports = CarePorts(system=_NoHosts(), database=_source(cluster), server=_source, store=None)  # type: ignore[arg-type]
     ref = ItemRef("weekly", "bench", "bench", "database_optimization")
+    ledger: Any = _NoLedger()
     outcome = care_for_database(
-        ports,
-        Settings.model_validate(data),
-        _NoLedger(),
-        ref,
-        check=lambda: None,
-        progress=lambda _line: None,  # type: ignore[arg-type]
+        ports, Settings.model_validate(data), ledger, ref, check=lambda: None, progress=lambda _line: None
     )
     rebuilt = next(result for result in outcome.results if result.check == "care.indexes")
     if " 2 rebuilt " not in rebuilt.summary:

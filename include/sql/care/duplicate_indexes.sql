@@ -18,6 +18,10 @@ WITH entries AS (
         coalesce(pg_get_expr(indexes.indexprs, indexes.indrelid), '') AS expressions,
         coalesce(pg_get_expr(indexes.indpred, indexes.indrelid), '') AS predicate,
         classes.relam,
+        classes.relkind,
+        classes.relpages,
+        indexes.indnullsnotdistinct,
+        indexes.indimmediate,
         classes.relam = (
             SELECT methods.oid FROM pg_am AS methods
             WHERE methods.amname = 'btree'
@@ -52,7 +56,12 @@ pairs AS (
             lesser.keys = better.keys AND lesser.classes = better.classes AND lesser.collations = better.collations
             AND lesser.options = better.options AND lesser.expressions = better.expressions
             AND lesser.indnkeyatts = better.indnkeyatts
-            AND (NOT lesser.indisunique OR better.indisunique)
+            AND (
+                NOT lesser.indisunique OR (
+                    better.indisunique AND lesser.indnullsnotdistinct = better.indnullsnotdistinct
+                    AND lesser.indimmediate = better.indimmediate
+                )
+            )
             AND (
                 better.guards OR (better.indisunique AND NOT lesser.indisunique)
                 OR better.indexrelid < lesser.indexrelid
@@ -71,7 +80,9 @@ SELECT DISTINCT ON (pairs.indexrelid)
     pairs.indrelid::regclass::text AS table_name,
     pairs.better_id::regclass::text AS better,
     pairs.same,
-    pg_relation_size(pairs.indexrelid) AS bytes,
-    concat('DROP INDEX CONCURRENTLY ', pairs.indexrelid::regclass, ';') AS statement
+    pairs.relpages * current_setting('block_size')::bigint AS bytes,
+    concat(
+        'DROP INDEX ', CASE WHEN pairs.relkind = 'I' THEN '' ELSE 'CONCURRENTLY ' END, pairs.indexrelid::regclass, ';'
+    ) AS statement
 FROM pairs
 ORDER BY pairs.indexrelid, pairs.same DESC, pairs.better_id

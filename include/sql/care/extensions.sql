@@ -1,15 +1,15 @@
--- A row is an extension that measures or checks indexes: the schema of its functions, whether our role may call them.
+-- A row is an extension that measures or checks indexes: the schema of its functions, and whether our role may call the
+-- one that we call.
+WITH called (extension_name, function_name) AS (
+    VALUES ('pgstattuple', 'pgstatindex(regclass)'), ('amcheck', 'bt_index_check(regclass,boolean)')
+)
+
 SELECT
     extensions.extname AS name,
     spaces.nspname AS schema_name,
-    bool_and(has_function_privilege(functions.oid, 'EXECUTE') AND has_schema_privilege(spaces.oid, 'USAGE')) AS may
+    has_schema_privilege(spaces.oid, 'USAGE') AND has_function_privilege(
+        concat(quote_ident(spaces.nspname), '.', called.function_name), 'EXECUTE'
+    ) AS may
 FROM pg_extension AS extensions
 INNER JOIN pg_namespace AS spaces ON extensions.extnamespace = spaces.oid
-INNER JOIN pg_proc AS functions
-    ON
-        spaces.oid = functions.pronamespace
-        AND (
-            (extensions.extname = 'pgstattuple' AND functions.proname = 'pgstatindex')
-            OR (extensions.extname = 'amcheck' AND functions.proname = 'bt_index_check')
-        )
-GROUP BY extensions.extname, spaces.nspname
+INNER JOIN called ON extensions.extname = called.extension_name

@@ -18,15 +18,18 @@ WITH large AS MATERIALIZED (
         tables.relkind = 't' AS is_toast,
         table_spaces.nspname AS table_schema,
         tables.relowner,
-        sizes.bytes,
-        count(*) OVER () AS large_ones
+        sizes.bytes
     FROM pg_index AS entries
     INNER JOIN pg_class AS indexes ON entries.indexrelid = indexes.oid
     INNER JOIN pg_namespace AS index_spaces ON indexes.relnamespace = index_spaces.oid
     INNER JOIN pg_class AS tables ON entries.indrelid = tables.oid
     INNER JOIN pg_namespace AS table_spaces ON tables.relnamespace = table_spaces.oid
     INNER JOIN pg_am AS methods ON indexes.relam = methods.oid
-    CROSS JOIN LATERAL (SELECT pg_relation_size(indexes.oid) AS bytes) AS sizes
+    -- Of the last VACUUM or ANALYZE; the exact size would wait for whoever has the index locked.
+    CROSS JOIN
+        LATERAL (
+            SELECT indexes.relpages::bigint * current_setting('block_size')::bigint AS bytes
+        ) AS sizes
     WHERE
         indexes.relkind = 'i' AND indexes.relpersistence <> 't' AND methods.amname = 'btree'
         AND entries.indisvalid AND entries.indisready AND NOT entries.indisexclusion
@@ -42,12 +45,18 @@ widths AS (
         count(*) AS columns_known,
         sum(columns.avg_width * (1 - columns.null_frac)) AS width,
         bool_or(columns.null_frac > 0) AS has_nulls,
-        -- Of several columns together at least as many values as of one.
-        max(
-            CASE
-                WHEN columns.n_distinct < 0 THEN -columns.n_distinct * greatest(large.reltuples, 0)
-                ELSE columns.n_distinct
-            END
+        -- As if the columns had nothing to do with each other, which is the most that there can be.
+        exp(
+            sum(
+                ln(
+                    greatest(
+                        CASE
+                            WHEN columns.n_distinct < 0 THEN -columns.n_distinct * large.reltuples
+                            ELSE columns.n_distinct
+                        END, 1
+                    )
+                )
+            )
         ) AS keys_estimated
     FROM large
     INNER JOIN pg_attribute AS attributes ON large.oid = attributes.attrelid
@@ -71,21 +80,31 @@ widths AS (
 sized AS (
     SELECT
         large.*,
+        coalesce(
+            (
+                SELECT options.option_value::float8 FROM pg_options_to_table(large.reloptions) AS options
+                WHERE options.option_name = 'fillfactor'
+            ), 90
+        ) AS fillfactor,
         -- Line pointer 4, tuple header 8 (16 with nulls), both parts aligned to 8. TOAST: two integers.
         CASE
             WHEN large.is_toast THEN 20
             WHEN widths.columns_known = large.indnatts
                 THEN 4 + CASE WHEN widths.has_nulls THEN 16 ELSE 8 END + 8 * ceil(widths.width / 8)
         END AS entry_bytes,
-        CASE WHEN large.indisunique OR large.is_toast THEN NULL ELSE widths.keys_estimated END AS keys_estimated,
-        (current_setting('block_size')::float8 - 40) * coalesce(
-            (
-                SELECT options.option_value::float8 FROM pg_options_to_table(large.reloptions) AS options
-                WHERE options.option_name = 'fillfactor'
-            ), 90
-        ) / 100 AS room
+        CASE
+            WHEN NOT large.indisunique AND NOT large.is_toast AND large.indnkeyatts = large.indnatts
+                THEN least(widths.keys_estimated, greatest(large.reltuples, 0))
+        END AS keys_estimated
     FROM large
     LEFT JOIN widths ON large.oid = widths.oid
+),
+
+roomy AS (
+    SELECT
+        *,
+        (current_setting('block_size')::float8 - 40) * fillfactor / 100 AS room
+    FROM sized
 )
 
 SELECT
@@ -109,11 +128,8 @@ SELECT
     )::bigint AS least_bytes,
     reltuples < 0 AS never_analyzed,
     pg_get_userbyid(relowner) AS owner,
-    pg_has_role(relowner, 'USAGE')
-    OR EXISTS (
-        SELECT FROM pg_roles
-        WHERE rolname = 'pg_maintain' AND pg_has_role(pg_roles.oid, 'USAGE')
-    ) AS may,
-    large_ones
-FROM sized
+    fillfactor,
+    -- The owner's right: who could only rebuild (pg_maintain) could not drop what a failed rebuild leaves.
+    pg_has_role(relowner, 'USAGE') AS may
+FROM roomy
 ORDER BY bytes DESC

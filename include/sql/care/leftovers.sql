@@ -6,7 +6,7 @@ SELECT
     indexes.relname AS index_name,
     entries.indrelid::bigint AS table_oid,
     entries.indrelid::regclass::text AS table_name,
-    pg_relation_size(indexes.oid) AS bytes,
+    indexes.relpages * current_setting('block_size')::bigint AS bytes,
     pg_get_indexdef(indexes.oid) AS definition,
     indexes.relkind = 'I' AS partitioned,
     indexes.relname ~ '_cc(new|old)[0-9]*$' AND EXISTS (

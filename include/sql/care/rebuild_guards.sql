@@ -1,5 +1,6 @@
--- One row: what speaks against a rebuild now. A dump that runs in this database; the oldest transaction that a rebuild
--- would wait for, in seconds, and whose it is; how far the furthest standby or slot is behind, in bytes.
+-- One row: what speaks against a rebuild now. A dump that runs in this database; the oldest transaction for which it
+-- would wait (a session's or a prepared one), in seconds, and whose it is; how much WAL the furthest standby or slot
+-- still has to read, in bytes; whether our role sees other roles' sessions at all.
 WITH waited_for AS (
     SELECT
         extract(EPOCH FROM clock_timestamp() - xact_start)::float8 AS open_seconds,
@@ -10,26 +11,43 @@ WITH waited_for AS (
     WHERE
         datname = current_database()
         AND xact_start IS NOT NULL
-        AND pid <> pg_backend_pid()
         AND backend_type = 'client backend'
+        AND application_name <> %(ours)s
         AND pid NOT IN (SELECT vacuums.pid FROM pg_stat_progress_vacuum AS vacuums)
         AND pid NOT IN (SELECT builders.pid FROM pg_stat_progress_create_index AS builders)
+    UNION ALL
+    SELECT
+        extract(EPOCH FROM clock_timestamp() - prepared)::float8,
+        '',
+        concat('the prepared transaction ', quote_literal(gid), ' of ', owner)
+    FROM pg_prepared_xacts
+    WHERE database = current_database()
+),
+
+readers AS (
+    SELECT replay_lsn AS lsn
+    FROM pg_stat_replication
+    WHERE application_name <> 'pg_basebackup'
+    UNION ALL
+    SELECT restart_lsn
+    FROM pg_replication_slots
+),
+
+oldest AS (
+    SELECT
+        open_seconds,
+        holder
+    FROM waited_for
+    ORDER BY open_seconds DESC
+    LIMIT 1
 )
 
 SELECT
     (
-        SELECT min(holder) FROM waited_for
-        WHERE application_name IN ('pg_dump', 'tdev-backup')
+        SELECT min(waited_for.holder) FROM waited_for
+        WHERE waited_for.application_name IN ('pg_dump', 'tdev-backup')
     ) AS dump,
-    oldest.open_seconds,
-    oldest.holder,
-    (
-        SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::bigint FROM pg_stat_replication
-        WHERE application_name <> 'pg_basebackup'
-    ) AS lag_bytes
-FROM (SELECT 1 AS one) AS always
-LEFT JOIN LATERAL (
-    SELECT * FROM waited_for
-    ORDER BY open_seconds DESC
-    LIMIT 1
-) AS oldest ON TRUE
+    (SELECT open_seconds FROM oldest) AS open_seconds,
+    (SELECT holder FROM oldest) AS holder,
+    (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), readers.lsn))::bigint FROM readers) AS behind_bytes,
+    pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all_sessions

@@ -4,10 +4,13 @@ SELECT
     stats.indexrelid::bigint AS oid,
     stats.indexrelid::regclass::text AS index_name,
     stats.relid::regclass::text AS table_name,
-    pg_relation_size(stats.indexrelid) AS bytes,
-    concat('DROP INDEX CONCURRENTLY ', stats.indexrelid::regclass, ';') AS statement
+    indexes.relpages * current_setting('block_size')::bigint AS bytes,
+    concat(
+        'DROP INDEX ', CASE WHEN indexes.relkind = 'I' THEN '' ELSE 'CONCURRENTLY ' END, stats.indexrelid::regclass, ';'
+    ) AS statement
 FROM pg_stat_user_indexes AS stats
 INNER JOIN pg_index AS entries ON stats.indexrelid = entries.indexrelid
+INNER JOIN pg_class AS indexes ON stats.indexrelid = indexes.oid
 WHERE
     stats.idx_scan = 0
     AND NOT entries.indisunique AND NOT entries.indisprimary AND NOT entries.indisexclusion
@@ -17,5 +20,5 @@ WHERE
         SELECT FROM pg_inherits AS parts
         WHERE parts.inhrelid = stats.indexrelid
     )
-    AND pg_relation_size(stats.indexrelid) >= %(minimum_bytes)s
+    AND indexes.relpages * current_setting('block_size')::bigint >= %(minimum_bytes)s
 ORDER BY bytes DESC

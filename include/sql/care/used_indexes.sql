@@ -1,4 +1,5 @@
--- One row: which of these indexes (by oid, as on a standby) this server has used, and for how long it has counted.
+-- One row: which of these indexes (by oid, as on a standby) this server has used, for how long it has counted, and
+-- whether it is a standby.
 SELECT
     coalesce(
         array_agg(stats.indexrelid::bigint) FILTER (WHERE stats.idx_scan > 0), '{}'
@@ -9,6 +10,7 @@ SELECT
             WHERE databases.datname = current_database()
         ),
         least((SELECT stats_reset FROM pg_stat_bgwriter), (SELECT stats_reset FROM pg_stat_wal))
-    ))::float8 / 86400 AS counted_days
+    ))::float8 / 86400 AS counted_days,
+    pg_is_in_recovery() AS in_recovery
 FROM pg_stat_user_indexes AS stats
 WHERE stats.indexrelid = any(%(oids)s::oid[])

@@ -1,12 +1,14 @@
 -- A row is one of the 20 worst (by each figure) who may hold back the xmin horizon: a session, a prepared transaction,
 -- a slot or a standby. Its name, for how many seconds its transaction is open and idle (empty where time says nothing),
--- how many transactions it holds back, and how many such rows there are.
+-- how many transactions it holds back, whether it holds back this database's (it may be another's), and how many such
+-- rows there are.
 WITH sessions AS (
     SELECT
         pid,
         backend_xmin,
         backend_xid,
         xact_start,
+        coalesce(datname = current_database(), FALSE) AS is_ours,
         concat_ws(' ', 'pid', pid, 'of', coalesce(usename, backend_type), nullif('(' || application_name || ')', '()'))
             AS holder,
         -- The leader of a parallel pg_dump, and whoever of us lends it a snapshot, have to idle.
@@ -36,7 +38,8 @@ holders AS (
         -- A build without locks takes as long as its table is large.
         CASE WHEN NOT builds THEN extract(EPOCH FROM clock_timestamp() - xact_start)::float8 END AS open_seconds,
         idle_seconds,
-        greatest(age(backend_xmin), age(backend_xid)) AS xmin_age
+        greatest(age(backend_xmin), age(backend_xid)) AS xmin_age,
+        is_ours
     FROM sessions
     UNION ALL
     SELECT
@@ -44,7 +47,8 @@ holders AS (
         concat(quote_literal(gid), ' of ', owner, ' in ', database),
         extract(EPOCH FROM clock_timestamp() - prepared)::float8,
         NULL,
-        age(transaction)
+        age(transaction),
+        database = current_database()
     FROM pg_prepared_xacts
     UNION ALL
     SELECT
@@ -52,7 +56,8 @@ holders AS (
         slot_name,
         NULL,
         NULL,
-        greatest(age(xmin), age(catalog_xmin))
+        greatest(age(xmin), age(catalog_xmin)),
+        TRUE
     FROM pg_replication_slots
     WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL
     UNION ALL
@@ -61,7 +66,8 @@ holders AS (
         coalesce(nullif(application_name, ''), host(client_addr)),
         NULL,
         NULL,
-        age(backend_xmin)
+        age(backend_xmin),
+        TRUE
     FROM pg_stat_replication
     WHERE backend_xmin IS NOT NULL
 )

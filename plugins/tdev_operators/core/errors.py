@@ -6,6 +6,7 @@
     │   ├── TargetTimeoutError        it answered too late, or not at all
     │   ├── ThrottledError            it asked us to slow down
     │   ├── BusyError                 a lock, lease or maintenance job of somebody else is in the way
+    │   │   └── DiskFullError             the server's disk is full
     │   └── CommandFailedError        a child process ended badly and said nothing more precise
     └── PermanentError            trying again cannot help; a human changes something first
         ├── SettingsError             the settings file is wrong: says file, key and remedy
@@ -49,6 +50,10 @@ class ThrottledError(TransientError):
 
 class BusyError(TransientError):
     """A lock or lease that is held elsewhere stands in the way."""
+
+
+class DiskFullError(BusyError):
+    """A disk of the target is full: whatever is tried next will fail as well, until somebody frees some."""
 
 
 class CommandFailedError(TransientError):

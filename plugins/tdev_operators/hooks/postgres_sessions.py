@@ -19,6 +19,7 @@ from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.errors import (
     AccessDeniedError,
     BusyError,
+    DiskFullError,
     GarbledAnswerError,
     InputError,
     TargetTimeoutError,
@@ -129,6 +130,8 @@ class PostgresSource:
                 return BusyError(f"{what} ran into a lock of somebody else ({said}); see who holds it, and try again.")
             case _, "53200":
                 return BusyError(f"{what} is out of memory ({said}); raise max_locks_per_transaction or free memory.")
+            case _, "53100":
+                return DiskFullError(f"{what} found the disk full ({said}); free some, and try again.")
             case "53", _:
                 return BusyError(f"{what} is short of a resource ({said}); free some, and try again.")
             case ("28", _) | (_, "42501"):

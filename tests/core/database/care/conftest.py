@@ -9,7 +9,7 @@ from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.hooks.ledger import PostgresLedger
 from tdev_operators.hooks.ledger_schema import migrate
 from tdev_operators.hooks.postgres_sessions import PostgresSource
-from tests.core.database.care.figures import FIGURES, REF
+from tests.core.database.care.figures import REF, SECTIONS
 from tests.records import facts_of
 
 
@@ -59,7 +59,7 @@ def world(modern, modern_database, database, changed, thin):
     modern.execute("RESET ROLE")
     ledger_facts = facts_of(database)
     migrate(ledger_facts)
-    settings = changed(care=FIGURES, recovery={"database_host": ""})
+    settings = changed(**SECTIONS)
     dba = PostgresSource(facts_of({**modern_database, "user": "app_dba", "password": "dba"}))
     system = SimpleNamespace(hosts={})
     ports = CarePorts(system=system, database=dba, server=None, store=None)

@@ -31,6 +31,7 @@ def main(words: str, seconds: float) -> None:
     for name in ("always_analyze",):
         data["care"][name] = tuple(data["care"][name])
     data["care"]["indexes"] = {**load_settings().model_dump()["care"]["indexes"], **data["care"]["indexes"]}
+    data["health"]["database"]["minimum_statistics_age_hours"] = 0
     data["recovery"] = {**load_settings().model_dump()["recovery"], "database_host": ""}
     ports = CarePorts(
         system=SimpleNamespace(hosts={}),

@@ -1,18 +1,48 @@
 """Advice on indexes: found on real catalogues, with a statement that works, and nothing else."""
 
+from datetime import timedelta
+
 import pytest
 
-from tdev_operators.core.database.care.advice import advise
+from tdev_operators.core.database.care.advice import Unused, advise
 from tdev_operators.core.errors import TargetUnreachableError
+from tdev_operators.core.ledger import Sample
+from tests.records import NOON
 
 FLUSH = "SELECT pg_stat_force_next_flush()"
 
 
+class Standby:
+    """A server that says what it used, or does not answer."""
+
+    name = "replica"
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def session(self, **_):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def rows(self, *_):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return [self.answer]
+
+
 @pytest.fixture
 def advice(source):
-    def ask(standbys=(), unused_days=0.0):
+    def ask(standbys=(), unused_days=0.0, known=()):
+        servers = {standby.name: standby for standby in standbys}
+        asked = Unused(tuple(servers), servers.get, unused_days, known, NOON)
         with source.session() as session:
-            return {one.check: one for one in advise(session, standbys, unused_days, "PostgreSQL")}
+            results, _ = advise(session, asked, "PostgreSQL")
+        return {one.check: one for one in results}
 
     return ask
 
@@ -36,32 +66,13 @@ def test_unused_indexes_are_told_with_the_statement(sql, advice, table):
 
 def test_an_index_that_a_standby_uses_is_not_called_unused(sql, advice, table):
     sql.execute("CREATE INDEX theirs ON t (a)")
+    sql.execute("ANALYZE t")
     sql.execute(FLUSH)
     [oid] = sql.execute("SELECT 'theirs'::regclass::oid").fetchone()
 
-    class Standby:
-        name = "replica"
-
-        def __init__(self, answer):
-            self.answer = answer
-
-        def session(self, **_):
-            return self
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            return None
-
-        def rows(self, *_):
-            if isinstance(self.answer, Exception):
-                raise self.answer
-            return [self.answer]
-
-    used = Standby({"used": [oid], "counted_days": 100.0})
+    used = Standby({"used": [oid], "counted_days": 100.0, "in_recovery": True})
     assert advice([used])["care.unused_indexes"].verdict == "OK"
-    young = Standby({"used": [], "counted_days": 2.0})
+    young = Standby({"used": [], "counted_days": 2.0, "in_recovery": True})
     found = advice([young], unused_days=0.0)["care.unused_indexes"]
     assert found.verdict == "WARNING"
     away = Standby(TargetUnreachableError("it is away"))
@@ -70,11 +81,35 @@ def test_an_index_that_a_standby_uses_is_not_called_unused(sql, advice, table):
     assert "the standby replica was not looked at (it is away)" in found.summary
 
 
-def test_young_counters_prove_nothing(advice, sql, table):
+def test_young_counters_prove_nothing_and_a_new_index_is_not_unused_for_long(advice, sql, table):
     sql.execute("CREATE INDEX nobody ON t (a)")
+    sql.execute("ANALYZE t; SELECT pg_stat_force_next_flush()")
     found = advice(unused_days=30.0)["care.unused_indexes"]
-    assert found.summary.startswith("Not judged: the counters of the primary have counted for 0.")
+    assert found.verdict == "WARNING"
+    assert found.summary.startswith("Not judged yet: 1 large index served no query so far; 30 d of counting are asked")
     assert found.details == ()
+    days = 1e-9  # the server's counters are as old as that
+    assert "Not judged yet" in advice(unused_days=days)["care.unused_indexes"].summary
+    [oid] = sql.execute("SELECT 'nobody'::regclass::oid").fetchone()
+    known = [Sample(NOON - timedelta(days=1), {"oids": [oid]})]
+    assert advice(unused_days=days, known=known)["care.unused_indexes"].details
+
+
+def test_what_is_no_standby_says_nothing_about_one(advice, sql, table):
+    primary = Standby({"used": [], "counted_days": 100.0, "in_recovery": False})
+    found = advice([primary])["care.unused_indexes"]
+    assert found.verdict == "UNKNOWN"
+    assert "it is no standby; mend care.indexes.standbys" in found.summary
+
+
+def test_a_rule_is_never_called_superfluous(advice, sql, table):
+    sql.execute("CREATE TABLE r (a int); CREATE UNIQUE INDEX plain ON r (a)")
+    sql.execute("CREATE UNIQUE INDEX strict ON r (a) NULLS NOT DISTINCT")
+    assert advice()["care.duplicate_indexes"].verdict == "OK"
+    sql.execute("CREATE UNIQUE INDEX twice ON r (a)")
+    assert [line.split(";")[0] for line in advice()["care.duplicate_indexes"].details] == [
+        "DROP INDEX CONCURRENTLY twice"
+    ]
 
 
 def test_duplicates_and_prefixes_are_told_and_guards_stay(sql, advice, table):

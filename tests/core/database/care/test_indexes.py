@@ -3,40 +3,48 @@
 import re
 import threading
 import time
+from contextlib import contextmanager
 
 import psycopg
 import pytest
 
 from tdev_operators.core.database.care.budget import Budget
+from tdev_operators.core.database.care.disk import Disk
 from tdev_operators.core.database.care.indexes import survey_indexes
-from tdev_operators.core.database.care.leftovers import invalid_indexes, sweep
+from tdev_operators.core.database.care.leftovers import Sweeping, invalid_indexes
 from tdev_operators.core.database.care.measure import Instruments
 from tdev_operators.core.database.care.rebuild import IndexFate, Rebuilding, care_for_indexes
-from tdev_operators.core.errors import AccessDeniedError, TargetUnreachableError
+from tdev_operators.core.errors import AccessDeniedError, DiskFullError, TargetUnreachableError
+from tdev_operators.core.ports import CommandOutput
 
 SMALL = {"minimum_mb": 0.1, "old_transaction_minutes": 0.05, "lock_wait_minutes": 0.05}
 
 
+def sweeping(source, budget=None, journal=lambda *_: None):
+    return Sweeping(source, budget or Budget(60.0), 3.0, 1.0, journal, lambda: None, lambda _: None)
+
+
 @pytest.fixture
 def limits(changed):
-    return lambda **values: changed(care={"indexes": {**SMALL, **values}}).care.indexes
+    return lambda **values: changed(care={"indexes": {**SMALL, **values}}).care
 
 
 @pytest.fixture
 def rebuild(limits):
-    def run(source, *, seconds=60.0, free=None, dry_run=False, hook=lambda: None, journal=None, **values):
+    def run(source, *, seconds=60.0, disk=None, dry_run=False, hook=lambda: None, journal=None, **values):
         figures, notes = limits(**values), []
         with source.session() as session:
-            suspects = survey_indexes(session, figures).suspects
+            suspects = survey_indexes(session, figures.indexes).suspects
             instruments = Instruments.of(session)
         hook()
+        budget = Budget(seconds)
         job = Rebuilding(
             database=source,
             limits=figures,
             instruments=instruments,
-            budget=Budget(seconds),
-            free_bytes=lambda: free,
-            journal=journal or (lambda event, facts: notes.append((event, facts))),
+            budget=budget,
+            disk=disk or Disk({}, ""),
+            sweeping=sweeping(source, budget, journal or (lambda event, facts: notes.append((event, facts)))),
             note=notes.append,
             check=lambda: None,
             progress=notes.append,
@@ -140,9 +148,30 @@ def test_it_does_not_begin_beside_a_dump_or_an_old_transaction(
 
 def test_a_disk_without_room_postpones_it(modern, modern_source, thin, rebuild):
     thin(modern)
-    one = rebuild(modern_source, free=1024 * 1024)["t_thin"]
+    one = rebuild(modern_source, disk=Disk({"db": Host(1024 * 1024)}, "db", ("/data",)))["t_thin"]
     assert one.fate is IndexFate.POSTPONED
-    assert "1.0 MB of disk are free, and" in one.why
+    assert "1.0 MB of disk are free, 2.6 MB are asked for" in one.why
+
+
+def test_two_rebuilds_do_not_promise_each_other_the_same_room():
+    disk = Disk({"db": Host(3_000_000)}, "db", ("/data", "/wal"))
+    assert disk.lacks(1, 2_000_000) == ""
+    assert "1.0 MB of disk are free" in disk.lacks(2, 2_000_000)
+    disk.release(1)
+    assert disk.lacks(2, 2_000_000) == ""
+
+
+class Host:
+    """A host on which so many bytes are free, and twice as much on another disk."""
+
+    name = "db"
+
+    def __init__(self, free):
+        self.free = free
+
+    def run(self, argv, **_):
+        lines = [f"/dev/sda 9 9 {self.free * number} 9% {folder}" for number, folder in enumerate(argv[3:], 1)]
+        return CommandOutput(0, "\n".join(["Filesystem ...", *lines]), "")
 
 
 def test_a_wait_that_is_too_long_leaves_nothing_behind(modern, modern_source, modern_database, thin, rebuild):
@@ -154,7 +183,7 @@ def test_a_wait_that_is_too_long_leaves_nothing_behind(modern, modern_source, mo
         assert one.fate is IndexFate.POSTPONED
         assert "(idler)" in one.why
     assert valid_indexes(modern) == {"t_thin": True, "t_dense": True}
-    assert sweep(modern_source, lambda *_: None, lambda _: None).kept == ()
+    assert sweeping(modern_source).sweep().kept == ()
 
 
 def test_an_index_that_is_dropped_meanwhile_is_no_failure(modern, modern_source, thin, rebuild):
@@ -194,7 +223,7 @@ def test_leftovers_of_dead_rebuilds_are_swept_and_noted(modern, modern_source, m
     names = [one.index_name for one in _invalid(modern_source)]
     assert names == ["t_thin_ccnew", "t_thin_ccnew1"]
     notes = []
-    swept = sweep(modern_source, lambda *note: notes.append(note), lambda _: None)
+    swept = sweeping(modern_source, journal=lambda *note: notes.append(note)).sweep()
     assert [one.index_name for one in swept.dropped] == names
     assert notes[0][0] == "leftover_dropped"
     assert notes[0][1]["definition"].startswith("CREATE INDEX t_thin_ccnew ON public.t")
@@ -209,7 +238,7 @@ def test_leftovers_of_toast_are_swept(modern, modern_source, modern_database):
         "WHERE relname = 'big')"
     ).fetchone()
     leftover(modern, modern_database, name=toast)
-    swept = sweep(modern_source, lambda *_: None, lambda _: None)
+    swept = sweeping(modern_source).sweep()
     assert [one.name for one in swept.dropped] == [f"{toast}_ccnew"]
     assert _invalid(modern_source) == []
 
@@ -219,13 +248,13 @@ def test_what_somebody_builds_or_nobody_can_prove_a_leftover_stays(modern, moder
     leftover(modern, modern_database)
     with psycopg.connect(**modern_database) as other:
         other.execute("LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE")
-        swept = sweep(modern_source, lambda *_: None, lambda _: None)
+        swept = sweeping(modern_source).sweep()
         assert swept.dropped == ()
         assert "works on its table" in swept.kept[0].kept
     modern.execute("CREATE TABLE u (a int); INSERT INTO u VALUES (1), (1)")
     with pytest.raises(psycopg.errors.UniqueViolation):
         modern.execute("CREATE UNIQUE INDEX CONCURRENTLY u_ccnew ON u (a)")
-    swept = sweep(modern_source, lambda *_: None, lambda _: None)
+    swept = sweeping(modern_source).sweep()
     assert [one.index_name for one in swept.dropped] == ["t_thin_ccnew"]
     assert [one.index_name for one in swept.others] == ["u_ccnew"]
 
@@ -237,7 +266,7 @@ def test_what_cannot_be_noted_is_not_dropped(modern, modern_source, modern_datab
     def no_ledger(*_):
         raise AccessDeniedError("the ledger is down")
 
-    swept = sweep(modern_source, no_ledger, lambda _: None)
+    swept = sweeping(modern_source, journal=no_ledger).sweep()
     assert (swept.dropped, swept.kept[0].kept) == ((), "the ledger is down")
 
 
@@ -259,9 +288,91 @@ def test_a_rebuild_whose_server_session_is_ended_is_swept(modern, modern_source,
     killer.join()
     assert [one.index_name for one in _invalid(modern_source)] == ["t_thin_ccnew"]
     # The retry begins with a sweep.
-    swept = sweep(modern_source, lambda *_: None, lambda _: None)
+    swept = sweeping(modern_source).sweep()
     assert [one.index_name for one in swept.dropped] == ["t_thin_ccnew"]
     assert rebuild(modern_source)["t_thin"].fate is IndexFate.REBUILT
+
+
+def test_an_index_of_which_a_whole_range_was_removed_is_thin(modern, modern_source, rebuild):
+    modern.execute("CREATE TABLE m (ts int) WITH (autovacuum_enabled = off)")
+    modern.execute("INSERT INTO m SELECT i FROM generate_series(1, 200000) AS i; CREATE INDEX m_ts ON m (ts)")
+    modern.execute("DELETE FROM m WHERE ts < 190000")
+    modern.execute("VACUUM (ANALYZE) m")
+    one = rebuild(modern_source)["m_ts"]
+    assert one.fate is IndexFate.REBUILT
+    assert one.density < 10, "its leaf pages are full, and most of its pages are no leaf pages any more"
+    assert one.new_bytes < one.index.bytes / 10
+
+
+def test_an_index_with_room_to_spare_is_not_thin_for_that(modern, modern_source, rebuild):
+    modern.execute("CREATE TABLE f (a int, b int) WITH (autovacuum_enabled = off)")
+    modern.execute("INSERT INTO f SELECT i % 1000, i FROM generate_series(1, 60000) AS i")
+    modern.execute("CREATE INDEX roomy ON f (a, b) WITH (fillfactor = 50)")
+    modern.execute("ANALYZE f")
+    assert rebuild(modern_source) == {}
+    assert rebuild(modern_source, estimated_waste_percent=0.0)["roomy"].fate is IndexFate.DENSE
+
+
+def test_it_waits_for_no_lock_to_see_what_there_is(modern, modern_source, modern_database, thin, limits):
+    thin(modern, rows=2000)
+    with psycopg.connect(**modern_database) as other:
+        other.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        with modern_source.session() as session:
+            session.rows("SET lock_timeout = '1s'")
+            survey_indexes(session, limits(minimum_mb=0.01).indexes)
+            invalid_indexes(session)
+
+
+def test_a_rebuild_gives_way_to_somebody_who_wants_the_table(modern, modern_source, modern_database, thin, rebuild):
+    thin(modern)
+    with psycopg.connect(**modern_database) as idle, psycopg.connect(**modern_database, autocommit=True) as deploy:
+        idle.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        idle.execute("SELECT count(*) FROM pg_class")
+        deploy.execute("SET application_name = 'deploy'")
+        took = []
+
+        def alter():
+            while not modern.execute("SELECT 1 FROM pg_stat_progress_create_index").fetchall():
+                time.sleep(0.01)
+            began = time.monotonic()
+            deploy.execute("ALTER TABLE t ADD COLUMN y int")
+            took.append(time.monotonic() - began)
+
+        thread = threading.Thread(target=alter)
+        thread.start()
+        one = rebuild(modern_source, old_transaction_minutes=60.0, lock_wait_minutes=1.0)["t_thin"]
+        thread.join(30)
+    assert one.fate is IndexFate.POSTPONED
+    assert "it gave way to pid" in one.why
+    assert took[0] < 10
+    assert valid_indexes(modern) == {"t_thin": True, "t_dense": True}
+
+
+def test_a_full_disk_is_said_to_be_full_and_no_other_rebuild_is_begun(modern, modern_source, thin, rebuild):
+    thin(modern, "a")
+    thin(modern, "b")
+    real = modern_source.session
+
+    class Full:
+        name = modern_source.name
+
+        @contextmanager
+        def session(self, **keywords):
+            with real(**keywords) as session:
+                yield FullSession(session)
+
+    class FullSession:
+        def __init__(self, session):
+            self.session, self.pid = session, session.pid
+
+        def rows(self, statement, params=None):
+            if "REINDEX" in (statement if isinstance(statement, str) else statement.as_string()):
+                raise DiskFullError("The database found the disk full (No space left on device).")
+            return self.session.rows(statement, params)
+
+    done = rebuild(Full(), rebuild_at_once=1)
+    assert sorted(one.fate for one in done.values()) == [IndexFate.DISK_FULL, IndexFate.POSTPONED]
+    assert next(one.why for one in done.values() if one.fate is IndexFate.POSTPONED) == "the disk was full"
 
 
 def _invalid(source):

@@ -5,7 +5,6 @@ def table(name="metrics", schema="public", **figures):
     nothing = {
         "partitioned": False,
         "rows_estimated": 1000.0,
-        "bytes": 8192,
         "invisible_pages": 0,
         "dead": 0.0,
         "changed": 0.0,
@@ -16,16 +15,14 @@ def table(name="metrics", schema="public", **figures):
         "is_old": False,
         "is_changed": False,
         "always": False,
-        "vacuumed_at": None,
-        "analyzed_at": None,
         "owner": "t_developer",
         "may": True,
     }
     return Table(oid=1, schema_name=schema, table_name=name, **{**nothing, **figures})
 
 
-def planned(changed, *tables, hours=100.0, postponed=()):
-    return plan(tables, changed().care, hours, postponed)
+def planned(changed, *tables, hours=100.0, postponed=(), too_long=()):
+    return plan(tables, changed().care, hours, postponed, too_long)
 
 
 def test_the_neediest_goes_first_and_what_nears_wraparound_before_everything(changed):
@@ -39,15 +36,18 @@ def test_the_neediest_goes_first_and_what_nears_wraparound_before_everything(cha
     assert [work.table.name for work in works] == ["old", "worse", "bad", "always"]
 
 
-def test_what_did_not_fit_last_time_goes_first(changed):
+def test_what_did_not_fit_last_time_goes_first_and_what_took_too_long_last(changed):
     works = planned(
         changed,
         table("old", age_percent=80.0, is_old=True),
         table("a", dead=900.0, is_dead=True),
         table("b", dead=300.0, is_dead=True),
+        table("c", dead=999.0, is_dead=True),
+        table("long", dead=999.0, is_dead=True),
         postponed=("b", "gone", "a"),
+        too_long=("long",),
     )
-    assert [work.table.name for work in works] == ["b", "a", "old"]
+    assert [work.table.name for work in works] == ["old", "b", "a", "c", "long"]
 
 
 def test_a_statement_says_what_its_table_needs(changed):

@@ -1,5 +1,8 @@
 """VACUUM and ANALYZE on real servers: done is what the server wrote down."""
 
+import threading
+import time
+
 import pytest
 
 from tdev_operators.core.database.care.budget import Budget
@@ -123,14 +126,14 @@ def test_a_table_that_is_dropped_meanwhile_is_no_failure(sql, source, limits):
 def test_what_does_not_fit_into_the_time_is_not_begun(sql, source, limits):
     dead_table(sql)
     done, _ = cared_for(source, limits(), seconds=0.0)
-    assert done["t"].fate is Fate.OUT_OF_TIME
+    assert done["t"].fate is Fate.NO_TIME
 
 
 def test_a_vacuum_that_takes_too_long_is_cancelled_and_said_to_be_unfinished(sql, source, limits, monkeypatch):
     dead_table(sql, rows=20_000)
     monkeypatch.setattr("tdev_operators.core.database.care.budget._LEAST_SECONDS", 0.3)
     done, _ = cared_for(source, limits(cost_delay_ms=100.0, cost_limit=1), seconds=0.2)
-    assert done["t"].fate is Fate.OUT_OF_TIME
+    assert done["t"].fate is Fate.TOO_LONG
 
 
 def test_who_holds_the_horizon_is_named(sql, source, limits, elsewhere):
@@ -147,10 +150,11 @@ def test_who_holds_the_horizon_is_named(sql, source, limits, elsewhere):
         found = holders(session)
     named = [one for one in found if "(forgotten)" in one.name]
     assert named
-    result = horizon_result(named, at_most=1, tool="")
+    result = horizon_result(named, at_most=1, tool="", sees_all=True)
     assert result.verdict == "WARNING"
     assert "(forgotten)" in result.summary
-    assert horizon_result(named, at_most=1_000_000, tool="").verdict == "OK"
+    assert horizon_result(named, at_most=1_000_000, tool="", sees_all=True).verdict == "OK"
+    assert horizon_result((), at_most=1_000_000, tool="", sees_all=False).verdict == "UNKNOWN"
 
 
 def test_freezing_makes_a_table_young(sql, source, limits):
@@ -176,10 +180,10 @@ def test_the_table_of_statistics_is_not_analyzed(sql, source, limits):
 
 
 def test_a_name_of_the_settings_that_is_no_table_is_told(sql, source, limits):
-    sql.execute("CREATE TABLE t (x int)")
+    sql.execute("CREATE TABLE t (x int); CREATE VIEW seen AS SELECT x FROM t")
     with source.session() as session:
-        found = survey(session, limits(always_analyze=("t", "nowhere.t", "agents")))
-    assert found.missing == ("nowhere.t", "agents")
+        found = survey(session, limits(always_analyze=("t", "nowhere.t", "agents", "seen")))
+    assert found.missing == ("agents", "nowhere.t", "seen")
     assert [one.name for one in found.tables if one.always] == ["t"]
 
 
@@ -190,3 +194,53 @@ def test_postgresql_15_is_surveyed_and_cared_for_as_well(modern_database, limits
         dead_table(sql)
         done, _ = cared_for(PostgresSource(facts_of(modern_database)), limits())
     assert done["t"].fate is Fate.DONE
+
+
+def test_a_partitioned_table_is_analyzed_when_its_partitions_changed(sql, source, limits):
+    sql.execute("CREATE TABLE parts (at int) PARTITION BY RANGE (at)")
+    sql.execute("CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (100000)")
+    sql.execute("INSERT INTO parts SELECT i FROM generate_series(1, 5000) AS i; SELECT pg_stat_force_next_flush()")
+    done, _ = cared_for(source, limits())
+    assert {name: one.fate for name, one in done.items()} == {"part": Fate.DONE, "parts": Fate.DONE}
+    assert sql.execute("SELECT count(*) FROM pg_stats WHERE tablename = 'parts'").fetchone() == (1,)
+    with source.session() as session:
+        assert ours(session, limits()) == []
+    sql.execute("INSERT INTO parts SELECT i FROM generate_series(1, 9000) AS i; SELECT pg_stat_force_next_flush()")
+    with source.session() as session:
+        assert sorted(one.name for one in ours(session, limits())) == ["part", "parts"]
+
+
+def test_a_table_that_stays_old_is_not_called_frozen(sql, source, limits, elsewhere):
+    dead_table(sql, rows=50)
+    holder = elsewhere()
+    holder.execute("SET application_name = 'forgotten'; BEGIN ISOLATION LEVEL REPEATABLE READ")
+    holder.execute("SELECT count(*) FROM pg_class")
+    for _ in range(50):
+        sql.execute("SELECT pg_current_xact_id()")
+    sql.execute("VACUUM (FREEZE) t")
+    done, _ = cared_for(source, limits(dead_minimum=10_000, freeze_percent=0.0))
+    assert done["t"].fate is Fate.OLD
+    assert "still old: its age is" in done["t"].line
+
+
+def test_it_gives_way_to_somebody_who_wants_the_table_and_is_tried_again(sql, source, limits, elsewhere):
+    dead_table(sql, rows=60_000)
+    waiter, began, took = elsewhere(), threading.Event(), []
+    waiter.execute("SET application_name = 'deploy'")
+
+    def alter():
+        began.wait(30)
+        while not sql.execute("SELECT 1 FROM pg_stat_progress_vacuum").fetchall():
+            time.sleep(0.01)
+        start = time.monotonic()
+        waiter.execute("ALTER TABLE t ADD COLUMN y int")
+        took.append(time.monotonic() - start)
+
+    thread = threading.Thread(target=alter)
+    thread.start()
+    figures = limits(cost_delay_ms=100.0, cost_limit=10, yield_seconds=1.0)
+    done, _ = cared_for(source, figures, hook=began.set)
+    thread.join(30)
+    assert took[0] < 6
+    assert done["t"].fate is Fate.DONE
+    assert done["t"].seconds > took[0], "it takes longer than anybody had to wait"

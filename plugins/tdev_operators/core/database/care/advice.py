@@ -1,17 +1,33 @@
 """Indexes that are unused, superfluous or missing: reported with the statement that mends it, never applied."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from tdev_operators.core.backup.ports import Session, SourceDatabase
 from tdev_operators.core.database.care.indexes import MB
-from tdev_operators.core.errors import TdevError
+from tdev_operators.core.errors import TargetUnreachableError, TdevError
+from tdev_operators.core.ledger import Sample
 from tdev_operators.core.reporting.wording import counted
 from tdev_operators.core.sql import load_sql
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict
 
 _MINIMUM_BYTES = MB
 _MINIMUM_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """What it takes to call an index unused: the standbys (connections), so many days, and what was unused before.
+
+    `known` are samples with the `oids` that were unused then; None: the ledger is down.
+    """
+
+    standbys: Sequence[str]
+    server: Callable[[str], SourceDatabase]
+    days: float
+    known: Sequence[Sample] | None
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,42 +40,74 @@ class Counted:
     error: str = ""
 
 
-def advise(session: Session, standbys: Sequence[SourceDatabase], unused_days: float, tool: str) -> list[CheckResult]:
-    """Return what there is to say about unused, superfluous and missing indexes."""
-    return [_unused(session, standbys, unused_days, tool), _superfluous(session, tool), _foreign_keys(session, tool)]
+def advise(session: Session, asked: Unused, tool: str) -> tuple[list[CheckResult], set[int] | None]:
+    """Return what there is to say about unused, superfluous and missing indexes, and which nobody has used so far.
+
+    What cannot be looked at is UNKNOWN, and the others are told all the same.
+    """
+    unused = set[int]()
+    looks: dict[str, Callable[[], CheckResult]] = {
+        "care.unused_indexes": lambda: _unused(session, asked, unused, tool),
+        "care.duplicate_indexes": lambda: _superfluous(session, tool),
+        "care.foreign_keys": lambda: _foreign_keys(session, tool),
+    }
+    results = []
+    for name, look in looks.items():
+        try:
+            results.append(look())
+        except TargetUnreachableError:
+            raise
+        except TdevError as error:
+            results.append(CheckResult(name, Verdict.UNKNOWN, f"Could not look: {error}"))
+    return results, unused if results[0].coverage.seen else None
 
 
-def _unused(session: Session, standbys: Sequence[SourceDatabase], unused_days: float, tool: str) -> CheckResult:
+def _unused(session: Session, asked: Unused, so_far: set[int], tool: str) -> CheckResult:
     name = "care.unused_indexes"
     found = session.rows(load_sql("care/unused_indexes"), {"minimum_bytes": _MINIMUM_BYTES})
     oids = [row["oid"] for row in found]
-    servers = [_counted("the primary", session, oids), *(_elsewhere(standby, oids) for standby in standbys)]
-    coverage = Coverage(
-        seen=tuple(one.server for one in servers if not one.error),
-        skipped={one.server: one.error for one in servers if one.error},
-        tool=tool,
-    )
-    unused = [row for row in found if not any(row["oid"] in one.used for one in servers)]
-    youngest = min(servers, key=lambda one: one.days)
-    if not coverage.skipped and youngest.days < unused_days:
-        summary = (
-            f"Not judged: the counters of {youngest.server} have counted for {youngest.days:.1f} d, and "
-            f"{unused_days:g} d are asked for (care.indexes.unused_days)."
+    servers = [
+        _counted("the primary", session, oids),
+        *(_elsewhere(asked, standby, oids) for standby in asked.standbys),
+    ]
+    skipped = {one.server: one.error for one in servers if one.error}
+    [followed] = session.rows(load_sql("care/standbys"))
+    if (unnamed := followed["standbys"] - len(asked.standbys)) > 0:
+        skipped[counted(unnamed, "more standby")] = (
+            "care.indexes.standbys does not name it, and its queries use indexes"
         )
-        return CheckResult(name, Verdict.OK, summary, coverage=coverage)
+    coverage = Coverage(seen=tuple(one.server for one in servers if not one.error), skipped=skipped, tool=tool)
+    rows = [row for row in found if not any(row["oid"] in one.used for one in servers)]
+    so_far.update(row["oid"] for row in rows)
+    youngest = min(servers, key=lambda one: one.days)
+    # An index that was made yesterday has not been unused for a month, however long the counters have counted.
+    old = _unused_then(asked)
+    unused = [row for row in rows if asked.days == 0 or row["oid"] in old]
+    if not skipped and rows and (youngest.days < asked.days or not unused):
+        summary = (
+            f"Not judged yet: {counted(len(rows), 'large index')} served no query so far; {asked.days:g} d of counting "
+            f"are asked for, and {youngest.server} has counted for {youngest.days:.1f} d."
+        ).replace("indexs", "indexes")
+        return CheckResult(name, Verdict.WARNING, summary, coverage=coverage)
     size = sum(row["bytes"] for row in unused)
     measured = (Measurement("unused indexes", len(unused)), Measurement("their size", round(size / MB, 1), "MB"))
     if not unused:
         summary = f"Each index of at least {_MINIMUM_BYTES / MB:g} MB was used in {youngest.days:.0f} d."
         return CheckResult(name, Verdict.OK, summary, measured, coverage=coverage)
+    named = f"{unused[0]['index_name']} and {len(unused) - 1} more" if len(unused) > 1 else unused[0]["index_name"]
     summary = (
-        f"{unused[0]['index_name']} and {len(unused) - 1} more" if len(unused) > 1 else str(unused[0]["index_name"])
-    ) + (
-        f", {size / MB:,.0f} MB in all, served no query in {youngest.days:.0f} d on {counted(len(servers), 'server')}; "
-        "each costs every write."
+        f"{named}, {size / MB:,.0f} MB in all, served no query in {youngest.days:.0f} d on "
+        f"{counted(len(servers), 'server')}; each costs every write."
     )
     hint = "If no yearly job needs them either, drop them with the statements below; keep their definitions."
     return CheckResult(name, Verdict.WARNING, summary, measured, hint, coverage, details=_lines(unused))
+
+
+def _unused_then(asked: Unused) -> set[int]:
+    """Return what was unused in the last look that is as old as asked for."""
+    limit = asked.now - timedelta(days=asked.days)
+    past = [sample for sample in asked.known or () if sample.taken_at <= limit]
+    return set(past[-1].facts["oids"]) if past else set()
 
 
 def _superfluous(session: Session, tool: str) -> CheckResult:
@@ -100,13 +148,16 @@ def _counted(server: str, session: Session, oids: Sequence[int]) -> Counted:
     return Counted(server, frozenset(row["used"]), float(row["counted_days"] or 0))
 
 
-def _elsewhere(standby: SourceDatabase, oids: Sequence[int]) -> Counted:
-    server = f"the standby {standby.name}"
+def _elsewhere(asked: Unused, connection: str, oids: Sequence[int]) -> Counted:
+    server = f"the standby {connection}"
     try:
-        with standby.session() as session:
-            return _counted(server, session, oids)
+        with asked.server(connection).session() as session:
+            [row] = session.rows(load_sql("care/used_indexes"), {"oids": list(oids)})
     except TdevError as error:
         return Counted(server, error=str(error))
+    if not row["in_recovery"]:
+        return Counted(server, error="it is no standby; mend care.indexes.standbys")
+    return Counted(server, frozenset(row["used"]), float(row["counted_days"] or 0))
 
 
 def _lines(rows: Sequence[dict[str, object]]) -> tuple[str, ...]:

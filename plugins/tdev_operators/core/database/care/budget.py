@@ -1,7 +1,11 @@
 """The time in which work may begin. What does not fit is done first the next time."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from tdev_operators.core.backup.ports import Session
+from tdev_operators.core.sql import load_sql
 
 # A statement that begins in the last second still gets so long.
 _LEAST_SECONDS = 60.0
@@ -19,7 +23,13 @@ class Budget:
         """Seconds that are left, 0 when it is used up."""
         return max(0.0, self._began + self.seconds - time.monotonic())
 
-    @property
-    def statement_milliseconds(self) -> str:
-        """How long a statement that begins now may take, as `statement_timeout` wants it."""
-        return str(round(1000 * max(self.left, _LEAST_SECONDS)))
+    def bound(self, session: Session, lock_seconds: float) -> None:
+        """Let the session's next statement take no longer than what is left, and wait so long for each lock."""
+        milliseconds = {"statement_timeout": max(self.left, _LEAST_SECONDS), "lock_timeout": lock_seconds}
+        put(session, {name: str(round(1000 * seconds)) for name, seconds in milliseconds.items()})
+
+
+def put(session: Session, values: Mapping[str, str]) -> None:
+    """Set parameters of a session."""
+    for name, value in values.items():
+        session.rows(load_sql("care/set"), {"name": name, "value": value})

@@ -1,30 +1,62 @@
-"""How much disk is free where the database keeps its data, so that a rebuild does not fill it."""
+"""How much disk is free where the database writes, so that a rebuild does not fill it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Lock
 
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.errors import GarbledAnswerError, InputError
 from tdev_operators.core.ports import Host
+from tdev_operators.core.sql import load_sql
 
 _SECONDS = 30.0
 
 
-def free_disk(hosts: Mapping[str, Host], name: str, session: Session) -> Callable[[], int | None]:
-    """Return a function that returns the free bytes now; None where the settings name no host of the database.
+@dataclass(slots=True)
+class Disk:
+    """The fullest of the disks on which data, WAL and tablespaces lie, and what rebuilds under way will still write.
 
-    The function raises an InputError, a GarbledAnswerError, or what `Host.run` raises.
+    Without a host's name nobody watches it.
     """
-    if not name:
-        return lambda: None
-    folder = str(session.rows("-- one row: where the data are\nSHOW data_directory")[0]["data_directory"])
 
-    def free() -> int:
-        if name not in hosts:
-            raise InputError(f"recovery.database_host names {name}, which is none of [[hosts]]; mend one of them.")
-        told = hosts[name].run(["df", "-P", "-B1", folder], timeout_seconds=_SECONDS)
+    hosts: Mapping[str, Host]
+    host: str
+    folders: tuple[str, ...] = ()
+    _promised: dict[int, float] = field(default_factory=dict)
+    _guard: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def of(cls, hosts: Mapping[str, Host], host: str, session: Session) -> "Disk":
+        """See where the server writes."""
+        rows = session.rows(load_sql("care/places")) if host else []
+        return cls(hosts, host, tuple(str(row["folder"]) for row in rows))
+
+    def lacks(self, key: int, needed: float) -> str:
+        """Promise so many bytes to a rebuild; return why not, in bytes that are free.
+
+        Raises:
+            InputError, GarbledAnswerError, or what `Host.run` raises: nobody could look.
+        """
+        if not self.host:
+            return ""
+        free = self._free()
+        with self._guard:
+            others = sum(size for other, size in self._promised.items() if other != key)
+            if free - others < needed:
+                return f"{(free - others) / 1024**2:,.1f} MB of disk are free, {needed / 1024**2:,.1f} MB are asked for"
+            self._promised[key] = needed
+            return ""
+
+    def release(self, key: int) -> None:
+        """Take a promise back: the rebuild has written all, or nothing."""
+        with self._guard:
+            self._promised.pop(key, None)
+
+    def _free(self) -> int:
+        if self.host not in self.hosts:
+            raise InputError(f"recovery.database_host names {self.host}, which is none of [[hosts]]; mend one of them.")
+        told = self.hosts[self.host].run(["df", "-P", "-B1", *self.folders], timeout_seconds=_SECONDS)
         try:
-            return int(told.stdout.splitlines()[-1].split()[3])
+            return min(int(line.split()[3]) for line in told.stdout.splitlines()[1:])
         except (IndexError, ValueError):
-            raise GarbledAnswerError(f"`df` on {name} did not say how much of {folder} is free.") from None
-
-    return free
+            raise GarbledAnswerError(f"`df` on {self.host} did not say how much is free.") from None

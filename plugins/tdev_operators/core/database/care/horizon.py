@@ -32,19 +32,23 @@ class Holder:
 
 
 def holders(session: Session) -> tuple[Holder, ...]:
-    """Return who holds the horizon, the worst first. Needs pg_monitor to see other roles' sessions."""
+    """Return who holds this database's horizon, the worst first. Needs pg_monitor to see other roles' sessions."""
     rows = session.rows(load_sql("health/long_transactions"))
     found = [
         Holder(row["kind"], row["holder"], int(row["xmin_age"]), row["open_seconds"])
         for row in rows
-        if row["xmin_age"] is not None
+        if row["xmin_age"] is not None and row["is_ours"]
     ]
     return tuple(sorted(found, key=lambda one: -one.transactions))
 
 
-def horizon_result(found: Sequence[Holder], at_most: int, tool: str) -> CheckResult:
-    """Hold the oldest holder against `care.old_horizon_transactions`."""
-    coverage = Coverage(seen=("sessions", "prepared transactions", "slots", "standbys"), tool=tool)
+def horizon_result(found: Sequence[Holder], at_most: int, tool: str, *, sees_all: bool) -> CheckResult:
+    """Hold the oldest holder against `care.old_horizon_transactions`. `sees_all`: whether we see others' sessions."""
+    coverage = Coverage(
+        seen=("prepared transactions", "slots", *(("sessions", "standbys") if sees_all else ())),
+        skipped={} if sees_all else {"others' sessions": "our role may not see them; GRANT pg_monitor to it"},
+        tool=tool,
+    )
     worst = found[0].transactions if found else 0
     measured = (Measurement("transactions held back", worst, "", at_most),)
     details = tuple(holder.text for holder in found[:20])

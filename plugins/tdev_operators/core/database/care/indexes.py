@@ -7,6 +7,7 @@ from typing import Any, Self
 from psycopg.sql import SQL, Composed, Identifier
 
 from tdev_operators.core.backup.ports import Session
+from tdev_operators.core.database.care.needs import Table, Work
 from tdev_operators.core.database.care.settings import IndexCareSettings
 from tdev_operators.core.sql import load_sql
 
@@ -28,6 +29,7 @@ class Index:
     expected_bytes: int | None
     least_bytes: int | None
     never_analyzed: bool
+    fillfactor: float
     owner: str
     may: bool
 
@@ -55,12 +57,6 @@ class Index:
     def text(self) -> str:
         """The statement without its title."""
         return self.statement.as_string().partition("\n")[2] + ";"
-
-    @property
-    def analyze(self) -> Composed:
-        """What brings the statistics of its table up to date."""
-        table = Identifier(self.table_schema, self.table_name)
-        return SQL("-- the statistics of one table\nANALYZE (SKIP_LOCKED) {}").format(table)
 
     @property
     def is_toast(self) -> bool:
@@ -95,3 +91,28 @@ def survey_indexes(session: Session, limits: IndexCareSettings) -> IndexSurvey:
     found = [index for row in rows if (index := Index.of(row)).is_suspect(limits)]
     found.sort(key=lambda index: -(index.bytes - (index.least_bytes or 0)))
     return IndexSurvey(tuple(found), len(rows))
+
+
+def analysis_of(index: Index) -> Work:
+    """Return the ANALYZE of an index's table: on old statistics an estimate says nothing."""
+    table = Table(
+        oid=index.table_oid,
+        schema_name=index.table_schema,
+        table_name=index.table_name,
+        partitioned=False,
+        rows_estimated=index.entries,
+        invisible_pages=0,
+        dead=0,
+        changed=0,
+        written=0,
+        age_percent=0,
+        is_dead=False,
+        is_invisible=False,
+        is_old=False,
+        is_changed=False,
+        always=False,
+        owner=index.owner,
+        may=index.may,
+    )
+    reasons = (f"{index.name} looks thin",)
+    return Work(table, vacuum=False, analyze=True, freeze=False, keep_end=False, reasons=reasons, urgency=1.0)

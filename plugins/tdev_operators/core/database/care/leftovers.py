@@ -8,10 +8,10 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from tdev_operators.core.backup.ports import Session, SourceDatabase
 from tdev_operators.core.database.alone import APPLICATION
-from tdev_operators.core.errors import TargetUnreachableError, TdevError
+from tdev_operators.core.database.care.budget import Budget
+from tdev_operators.core.database.care.yielding import yielding
+from tdev_operators.core.errors import TargetTimeoutError, TargetUnreachableError, TdevError
 from tdev_operators.core.sql import load_sql
-
-_LOCK_TIMEOUT = "60s"
 
 Journal = Callable[[str, Mapping[str, Any]], None]
 
@@ -66,47 +66,61 @@ def invalid_indexes(session: Session) -> list[Invalid]:
     return [Invalid(**{name: row[name] for name in fields}) for row in session.rows(load_sql("care/leftovers"))]
 
 
-def sweep(
-    database: SourceDatabase, journal: Journal, progress: Callable[[str], object], tables: Sequence[int] | None = None
-) -> Swept:
-    """Drop the leftovers of dead rebuilds, ours or others', each noted before (its definition is the way back).
+@dataclass(frozen=True, slots=True)
+class Sweeping:
+    """What a sweep needs: the time, how long it waits for a lock, and when it gives way to others."""
 
-    `tables` limits it to leftovers on these tables, by their oids.
+    database: SourceDatabase
+    budget: Budget
+    lock_seconds: float
+    yield_seconds: float
+    journal: Journal
+    check: Callable[[], None]
+    progress: Callable[[str], object]
 
-    Raises:
-        TargetUnreachableError: the server went away.
-    """
-    with database.session(application_name=APPLICATION) as session:
-        session.rows(load_sql("care/set"), {"name": "lock_timeout", "value": _LOCK_TIMEOUT})
-        found = invalid_indexes(session)
-        concerned = [one for one in found if tables is None or one.table_oid in tables]
-        dropped, kept = [], []
-        for one in (one for one in concerned if one.is_leftover):
-            if why := _dropped(session, one, journal):
-                kept.append(replace(one, kept=why))
-            else:
-                dropped.append(one)
-                progress(f"dropped {one.name}, {one.bytes:,} bytes that a dead rebuild left")
-    return Swept(tuple(dropped), tuple(kept), tuple(one for one in concerned if not one.is_leftover))
+    def sweep(self, tables: Sequence[int] | None = None) -> Swept:
+        """Drop the leftovers of dead rebuilds, ours or others', each noted before (its definition is the way back).
 
+        `tables` limits it to leftovers on these tables, by their oids.
 
-def _dropped(session: Session, one: Invalid, journal: Journal) -> str:
-    """Drop it; return why not."""
-    if not one.may:
-        return f"it belongs to {one.owner}"
-    if one.worker_pid is not None:
-        return f"pid {one.worker_pid} works on its table, and may be building it"
-    try:
-        journal("leftover_dropped", {"index": one.name, "definition": one.definition, "statement": one.text})
-        # Asked again, as near to the drop as can be: somebody may have begun to build, or dropped it.
-        now = {other.oid: other for other in invalid_indexes(session)}.get(one.oid)
-        if now is None:
-            return ""
-        if not now.is_leftover or now.worker_pid is not None:
-            return f"pid {now.worker_pid} works on its table by now" if now.worker_pid else "it became valid"
-        session.rows(one.statement)
-    except TargetUnreachableError:
-        raise
-    except TdevError as error:
-        return str(error)
-    return ""
+        Raises:
+            TargetUnreachableError: the server went away. BusyError: the work is no longer ours (`check`).
+        """
+        with self.database.session(application_name=APPLICATION) as session:
+            found = invalid_indexes(session)
+            concerned = [one for one in found if tables is None or one.table_oid in tables]
+            dropped, kept = [], []
+            for one in (one for one in concerned if one.is_leftover):
+                self.check()
+                if why := self._dropped(session, one):
+                    kept.append(replace(one, kept=why))
+                else:
+                    dropped.append(one)
+                    self.progress(f"dropped {one.name}, {one.bytes:,} bytes that a dead rebuild left")
+        return Swept(tuple(dropped), tuple(kept), tuple(one for one in concerned if not one.is_leftover))
+
+    def _dropped(self, session: Session, one: Invalid) -> str:
+        """Drop it; return why not."""
+        if not one.may:
+            return f"it belongs to {one.owner}"
+        if one.worker_pid is not None:
+            return f"pid {one.worker_pid} works on its table, and may be building it"
+        try:
+            self.journal("leftover_dropped", {"index": one.name, "definition": one.definition, "statement": one.text})
+            # Asked again, as near to the drop as can be: somebody may have begun to build, or dropped it.
+            now = {other.oid: other for other in invalid_indexes(session)}.get(one.oid)
+            if now is None:
+                return ""
+            if not now.is_leftover or now.worker_pid is not None:
+                return f"pid {now.worker_pid} works on its table by now" if now.worker_pid else "it became valid"
+            self.budget.bound(session, self.lock_seconds)
+            with yielding(self.database, session, self.yield_seconds) as given_way:
+                try:
+                    session.rows(one.statement)
+                except TargetTimeoutError:
+                    return given_way.why if given_way.to else "no time was left"
+        except TargetUnreachableError:
+            raise
+        except TdevError as error:
+            return str(error)
+        return ""

@@ -1,5 +1,6 @@
 """Measuring an index instead of guessing: `pgstattuple` says how full it is, `amcheck` whether it is right."""
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,6 +9,8 @@ from psycopg.sql import SQL, Identifier
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.care.indexes import Index
 from tdev_operators.core.sql import load_sql
+
+_CALLED = {"pgstattuple": "pgstatindex(regclass)", "amcheck": "bt_index_check(regclass, boolean)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +32,25 @@ class Instruments:
     def lacking(self, extension: str) -> str:
         """Say what to do so that an extension can be used."""
         if extension in self.forbidden:
-            return f"GRANT EXECUTE on the functions of {extension} to our role (pg_stat_scan_tables has pgstattuple's)"
+            return f"GRANT EXECUTE ON FUNCTION {_CALLED[extension]} TO our role"
         return f"CREATE EXTENSION {extension} in this database"
 
 
 def leaf_density(session: Session, instruments: Instruments, index: Index) -> float | None:
     """Return how full the leaf pages are, in percent (a new index has its fillfactor, 90); None when it is empty.
 
-    It reads the whole index. Call it only with `instruments.pgstattuple`.
+    Deleted pages count as empty ones: they are used again one day, and lie about until then. It reads the whole index.
+    Call it only with `instruments.pgstattuple`.
     """
     name = Identifier(instruments.pgstattuple or "public", "pgstatindex")
-    statement = SQL("-- how full the leaf pages of one index are\nSELECT avg_leaf_density FROM {}({}::oid::regclass)")
+    statement = SQL(
+        "-- how full the leaf pages of one index are\n"
+        "SELECT avg_leaf_density * leaf_pages AS filled, leaf_pages + empty_pages + deleted_pages AS pages "
+        "FROM {}({}::oid::regclass)"
+    )
     [row] = session.rows(statement.format(name, index.oid))
-    density = float(row["avg_leaf_density"])
-    return None if density != density else density  # noqa: PLR0124  nan: it has no leaf pages
+    filled, pages = float(row["filled"]), float(row["pages"])
+    return None if math.isnan(filled) or not pages else filled / pages
 
 
 def verify(session: Session, instruments: Instruments, index: Index) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Self
 
 from psycopg.sql import SQL, Composed, Identifier
@@ -22,7 +21,6 @@ class Table:
     table_name: str
     partitioned: bool
     rows_estimated: float
-    bytes: int
     invisible_pages: int
     dead: float
     changed: float
@@ -33,8 +31,6 @@ class Table:
     is_old: bool
     is_changed: bool
     always: bool
-    vacuumed_at: datetime | None
-    analyzed_at: datetime | None
     owner: str
     may: bool
 
@@ -97,16 +93,25 @@ def binds(limits: CareSettings) -> dict[str, Any]:
 
 
 def plan(
-    tables: Iterable[Table], limits: CareSettings, statistics_hours: float, postponed: Sequence[str] = ()
+    tables: Iterable[Table],
+    limits: CareSettings,
+    statistics_hours: float,
+    postponed: Sequence[str] = (),
+    too_long: Sequence[str] = (),
 ) -> list[Work]:
-    """Return what to do, the neediest first; what was `postponed` last time (names of tables) goes before.
+    """Return what to do: what nears wraparound, then what was `postponed` last time, then the neediest.
 
-    `statistics_hours` is for how long the server has counted changes.
+    What took `too_long` last time (names as well) comes last, so that it keeps nothing else from its turn; unless
+    it nears wraparound, for what was frozen stays frozen. `statistics_hours`: for how long changes were counted.
     """
     works = [_work(table, limits, statistics_hours) for table in tables]
     waiting = {name: place for place, name in enumerate(postponed)}
-    last = len(waiting)
-    return sorted(works, key=lambda work: (waiting.get(work.table.name, last), -work.urgency, work.table.name))
+
+    def turn(work: Work) -> tuple[bool, bool, int, float, str]:
+        name = work.table.name
+        return not work.freeze, name in too_long, waiting.get(name, len(waiting)), -work.urgency, name
+
+    return sorted(works, key=turn)
 
 
 def _work(table: Table, limits: CareSettings, statistics_hours: float) -> Work:

@@ -1,21 +1,23 @@
 """Thursday's care of the database, from the sweep to the advice (guide: Database Optimization)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.alone import alone
-from tdev_operators.core.database.care.advice import advise
-from tdev_operators.core.database.care.budget import Budget
-from tdev_operators.core.database.care.disk import free_disk
-from tdev_operators.core.database.care.horizon import holders, horizon_result
-from tdev_operators.core.database.care.indexes import IndexSurvey, survey_indexes
-from tdev_operators.core.database.care.leftovers import Swept, invalid_indexes, sweep
+from tdev_operators.core.database.care import horizon
+from tdev_operators.core.database.care.advice import Unused, advise
+from tdev_operators.core.database.care.budget import Budget, put
+from tdev_operators.core.database.care.disk import Disk
+from tdev_operators.core.database.care.indexes import Index, IndexSurvey, analysis_of, survey_indexes
+from tdev_operators.core.database.care.leftovers import Sweeping, Swept, invalid_indexes
 from tdev_operators.core.database.care.measure import Instruments
 from tdev_operators.core.database.care.needs import Work, plan
 from tdev_operators.core.database.care.rebuild import IndexDone, IndexFate, Rebuilding, care_for_indexes
-from tdev_operators.core.database.care.tables import Fate, Survey, care_for, survey
+from tdev_operators.core.database.care.tables import Done, Fate, Survey, care_for, survey
 from tdev_operators.core.database.care.told import dry_run_result, indexes_result, leftovers_result, tables_result
 from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.items import ItemOutcome, ItemRef
@@ -27,9 +29,11 @@ from tdev_operators.core.verdicts import CheckResult
 JOB = "care"
 POSTPONED = "care_postponed"  # the kind of sample that remembers what did not fit
 REBUILT = "care_rebuilt"  # and of what was rebuilt in which run
+UNUSED = "care_unused"  # and of the indexes that nobody had used so far
 # Tables must leave this share of the time to the indexes.
 _FOR_TABLES = 2 / 3
-_REMEMBERED = timedelta(days=60)
+_REMEMBERED = timedelta(days=120)
+_LOOK_TIMEOUT, _LOOK_LOCK_TIMEOUT = "5min", "10s"
 
 
 def care_for_database(
@@ -73,31 +77,38 @@ class _Care:
     ) -> None:
         self.ports, self.settings, self.ledger, self.ref, self.session = ports, settings, ledger, ref, session
         self.limits, self.check, self.progress = settings.care, check, progress
+        self.whole = Budget(self.limits.minutes * 60)
+        # The looks, which are many and short, wait for nobody.
+        put(session, {"statement_timeout": _LOOK_TIMEOUT, "lock_timeout": _LOOK_LOCK_TIMEOUT})
         [self.state] = session.rows(load_sql("health/server_state"))
         self.tool = f"PostgreSQL {self.state['version']}"
-        self.role = str(session.rows("-- one row: who we are\nSELECT current_user AS name")[0]["name"])
-        self.whole = Budget(self.limits.minutes * 60)
+        self.sweeping = Sweeping(
+            database=ports.database,
+            budget=self.whole,
+            lock_seconds=self.limits.indexes.lock_wait_minutes * 60,
+            yield_seconds=self.limits.yield_seconds,
+            journal=partial(ledger.journal, ref),
+            check=check,
+            progress=progress,
+        )
 
     def work(self) -> list[CheckResult]:
         """Do it."""
-        swept = sweep(self.ports.database, partial(self.ledger.journal, self.ref), self.progress)
+        before = self.sweeping.sweep()
         found, works = self._tables()
         self.progress(f"{len(works)} of {found.looked_at} tables need care")
-        budget = Budget(self.whole.left * _FOR_TABLES)
-        done = care_for(self.ports.database, works, self.limits, budget, check=self.check, progress=self.progress)
+        done = self._cared_for(works, Budget(self.whole.left * _FOR_TABLES))
         self.check()
-        seen, indexes = self._indexes()
-        held = holders(self.session)
-        self._remember(
-            [one.work.table.name for one in done if one.fate in (Fate.LOCKED, Fate.OUT_OF_TIME)],
-            [one.index.name for one in indexes if one.fate is IndexFate.POSTPONED],
-        )
+        seen, indexes = self._indexes({one.work.table.oid for one in done if one.fate is Fate.DONE})
+        after = self.sweeping.sweep()  # what a rebuild could not drop behind itself, it may be able to now
+        held = horizon.holders(self.session)
+        self._remember(done, indexes)
         watched = bool(self.settings.recovery.database_host)
         return [
-            tables_result(found, done, held, self.role, self.tool),
-            indexes_result(seen.looked_at, indexes, self.role, self.tool, disk_watched=watched),
-            leftovers_result(swept, self.tool),
-            horizon_result(held, self.limits.old_horizon_transactions, self.tool),
+            tables_result(found, done, held, self._gaps(found), self.tool),
+            indexes_result(seen.looked_at, indexes, found.role, self.tool, disk_watched=watched),
+            leftovers_result(replace(after, dropped=(*before.dropped, *after.dropped)), self.tool),
+            self._horizon(held),
             *self._advice(),
         ]
 
@@ -105,40 +116,59 @@ class _Care:
         """Only look."""
         _, works = self._tables()
         swept = Swept(kept=tuple(invalid_indexes(self.session)))
-        _, indexes = self._indexes(dry_run=True)
-        held = holders(self.session)
-        return [
-            dry_run_result(works, swept, indexes, self.tool),
-            horizon_result(held, self.limits.old_horizon_transactions, self.tool),
-            *self._advice(),
-        ]
+        _, indexes = self._indexes(set(), dry_run=True)
+        held = horizon.holders(self.session)
+        return [dry_run_result(works, swept, indexes, self.tool), self._horizon(held), *self._advice()]
+
+    def _cared_for(self, works: Sequence[Work], budget: Budget) -> list[Done]:
+        return care_for(self.ports.database, works, self.limits, budget, check=self.check, progress=self.progress)
 
     def _tables(self) -> tuple[Survey, list[Work]]:
         found = survey(self.session, self.limits)
         hours = float(self.state["statistics_hours"] or 0)
-        return found, plan(found.tables, self.limits, hours, self._postponed("tables"))
+        remembered = self._remembered()
+        return found, plan(
+            found.tables, self.limits, hours, remembered.get("tables", ()), remembered.get("too_long", ())
+        )
 
-    def _indexes(self, *, dry_run: bool = False) -> tuple[IndexSurvey, list[IndexDone]]:
+    def _gaps(self, found: Survey) -> dict[str, str]:
+        """Return why the server's counters cannot tell what needs care."""
+        hours, needed = self.state["statistics_hours"], self.settings.health.database.minimum_statistics_age_hours
+        if not found.tracks_counts:
+            return {"changes": "track_counts is off, so that nobody counts what dies or changes"}
+        if hours is None or hours < needed:
+            return {
+                "changes before that": f"the counters were reset {hours or 0:.1f} h ago, {needed:g} h are asked for"
+            }
+        return {}
+
+    def _horizon(self, held: Sequence[horizon.Holder]) -> CheckResult:
+        sees_all = bool(self.state["sees_all_sessions"])
+        return horizon.horizon_result(held, self.limits.old_horizon_transactions, self.tool, sees_all=sees_all)
+
+    def _indexes(self, fresh: set[int], *, dry_run: bool = False) -> tuple[IndexSurvey, list[IndexDone]]:
+        """Care for the indexes; `fresh` are the oids of the tables that were analyzed just now."""
         limits = self.limits.indexes
         seen = survey_indexes(self.session, limits)
-        if seen.suspects and not dry_run:
-            # An estimate on old statistics is none.
-            for statement in {index.table_oid: index.analyze for index in seen.suspects if index.may}.values():
-                self.session.rows(statement)
+        stale = {index.table_oid: index for index in seen.suspects if index.may and index.table_oid not in fresh}
+        if stale and not dry_run:
+            # An estimate on old statistics is none. TOAST has none, and its VACUUM counts its entries.
+            works = [analysis_of(index) for index in stale.values() if not index.is_toast]
+            self._cared_for(works, self.whole)
             seen = survey_indexes(self.session, limits)
-        waiting = {name: place for place, name in enumerate(self._postponed("indexes"))}
-        rebuilt = self._rebuilt_before()
+        waiting = {name: place for place, name in enumerate(self._remembered().get("indexes", ()))}
+        past = self._past_rebuilds()
         suspects = sorted(
-            (index for index in seen.suspects if index.name not in rebuilt),
+            (index for index in seen.suspects if not self._is_as_small_as_it_gets(index, past.get(index.name))),
             key=lambda index: waiting.get(index.name, len(waiting)),
         )
         job = Rebuilding(
             database=self.ports.database,
-            limits=limits,
+            limits=self.limits,
             instruments=Instruments.of(self.session),
             budget=self.whole,
-            free_bytes=free_disk(self.ports.system.hosts, self.settings.recovery.database_host, self.session),
-            journal=partial(self.ledger.journal, self.ref),
+            disk=Disk.of(self.ports.system.hosts, self.settings.recovery.database_host, self.session),
+            sweeping=self.sweeping,
             note=self._note,
             check=self.check,
             progress=self.progress,
@@ -146,30 +176,58 @@ class _Care:
         )
         return seen, care_for_indexes(job, suspects)
 
+    def _is_as_small_as_it_gets(self, index: Index, past: Mapping[str, Any] | None) -> bool:
+        """Whether the last rebuild, in this run's last attempt or weeks ago, says that another one is for nothing."""
+        if past is None:
+            return False
+        if past["run"] == self._run:
+            return True
+        gained = 100 * (1 - past["after"] / max(past["before"], 1))
+        grown = 100 * (index.bytes / max(past["after"], 1) - 1)
+        least = self.limits.indexes.least_gain_percent
+        return bool(gained < least and grown < least)
+
     def _advice(self) -> list[CheckResult]:
         limits = self.limits.indexes
-        standbys = [self.ports.server(name) for name in limits.standbys]
-        return advise(self.session, standbys, limits.unused_days, self.tool)
+        known = self.ledger.samples(self.settings.system.name, UNUSED, self.ports.clock() - _REMEMBERED)
+        asked = Unused(limits.standbys, self.ports.server, limits.unused_days, known, self.ports.clock())
+        results, unused = advise(self.session, asked, self.tool)
+        if unused is not None:
+            self._keep(UNUSED, {"oids": sorted(unused)})
+        return results
 
     @property
     def _run(self) -> str:
         return f"{self.ref.dag_id} {self.ref.run_id}"
 
-    def _note(self, one: IndexDone) -> None:
-        facts = {"run": self._run, "index": one.index.name, "before": one.index.bytes, "after": one.new_bytes}
-        self.ledger.keep_sample(self.settings.system.name, REBUILT, Sample(self.ports.clock(), facts))
+    def _keep(self, kind: str, facts: dict[str, Any]) -> None:
+        self.ledger.keep_sample(self.settings.system.name, kind, Sample(self.ports.clock(), facts))
 
-    def _rebuilt_before(self) -> set[str]:
-        """Return what an earlier attempt of this run rebuilt: without an instrument, no effect tells."""
+    def _note(self, one: IndexDone) -> None:
+        self._keep(
+            REBUILT, {"run": self._run, "index": one.index.name, "before": one.index.bytes, "after": one.new_bytes}
+        )
+
+    def _past_rebuilds(self) -> dict[str, Mapping[str, Any]]:
+        """Return each index's last rebuild that the ledger remembers."""
         since = self.ports.clock() - _REMEMBERED
         found = self.ledger.samples(self.settings.system.name, REBUILT, since) or ()
-        return {sample.facts["index"] for sample in found if sample.facts["run"] == self._run}
+        return {sample.facts["index"]: sample.facts for sample in found}
 
-    def _postponed(self, what: str) -> Sequence[str]:
+    def _remembered(self) -> Mapping[str, Sequence[str]]:
         since = self.ports.clock() - _REMEMBERED
         found = self.ledger.samples(self.settings.system.name, POSTPONED, since, at_most=1)
-        return found[-1].facts[what] if found else ()
+        return found[-1].facts if found else {}
 
-    def _remember(self, tables: list[str], indexes: list[str]) -> None:
-        facts = {"tables": tables, "indexes": indexes}
-        self.ledger.keep_sample(self.settings.system.name, POSTPONED, Sample(self.ports.clock(), facts))
+    def _remember(self, done: Sequence[Done], indexes: Sequence[IndexDone]) -> None:
+        def names(*fates: Fate) -> list[str]:
+            return [one.work.table.name for one in done if one.fate in fates]
+
+        self._keep(
+            POSTPONED,
+            {
+                "tables": names(Fate.LOCKED, Fate.NO_TIME),
+                "too_long": names(Fate.TOO_LONG),
+                "indexes": [one.index.name for one in indexes if one.fate is IndexFate.POSTPONED],
+            },
+        )

@@ -20,7 +20,9 @@ class IndexCareSettings(Section):
     lock_wait_minutes: Positive  # of one rebuild for other transactions
     old_transaction_minutes: Positive  # no rebuild begins while a transaction is older
     free_disk_multiple: Positive  # of the index, beside which the new one and its WAL are written
-    replica_lag_mb: Positive  # no rebuild begins while a standby is further behind
+    behind_mb: Positive  # no rebuild begins while a standby or a slot has more WAL to read
+    least_mb_a_second: Positive  # the pace by which it is judged whether a rebuild fits into the time
+    least_gain_percent: Percent  # an index that gained less the last time, and has not grown, is left alone
     unused_days: Count  # how long the counters must have counted before an index is called unused
     standbys: tuple[Text, ...]  # connections of standbys, whose queries use indexes too
 
@@ -41,5 +43,6 @@ class CareSettings(Section):
     hot_changes_per_hour: Positive  # from here on a table is hot, and its end is not cut off
     cost_delay_ms: Annotated[float, Field(ge=0, le=100)]
     cost_limit: Annotated[int, Field(ge=1, le=10_000)]
+    yield_seconds: Positive  # a statement of ours for which somebody has waited so long is cancelled
     old_horizon_transactions: Annotated[int, Field(ge=1)]
     indexes: IndexCareSettings

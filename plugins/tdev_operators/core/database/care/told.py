@@ -1,6 +1,6 @@
 """What the care of tables and indexes found and did, as results."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tdev_operators.core.database.care.horizon import Holder
 from tdev_operators.core.database.care.indexes import MB
@@ -18,7 +18,9 @@ _TABLE_BADNESS = {
     Fate.DONE: Verdict.OK,
     Fate.GONE: Verdict.OK,
     Fate.LOCKED: Verdict.WARNING,
-    Fate.OUT_OF_TIME: Verdict.WARNING,
+    Fate.NO_TIME: Verdict.WARNING,
+    Fate.TOO_LONG: Verdict.WARNING,
+    Fate.OLD: Verdict.CRITICAL,
     Fate.REFUSED: Verdict.UNKNOWN,
     Fate.FAILED: Verdict.CRITICAL,
 }
@@ -31,23 +33,34 @@ _INDEX_BADNESS = {
     IndexFate.REFUSED: Verdict.UNKNOWN,
     IndexFate.FAILED: Verdict.CRITICAL,
     IndexFate.DAMAGED: Verdict.CRITICAL,
+    IndexFate.DISK_FULL: Verdict.CRITICAL,
 }
 
 
-def tables_result(survey: Survey, done: Sequence[Done], holders: Sequence[Holder], role: str, tool: str) -> CheckResult:
-    """Return what became of the tables that needed care; `holders` are those of the horizon, the worst first."""
+def tables_result(
+    survey: Survey, done: Sequence[Done], holders: Sequence[Holder], gaps: Mapping[str, str], tool: str
+) -> CheckResult:
+    """Return what became of the tables that needed care; `holders` are those of the horizon, the worst first.
+
+    `gaps` say what the survey cannot have seen, and why.
+    """
     ended = {fate: [one for one in done if one.fate is fate] for fate in Fate}
     refused = {one.work.table.name: one.why for one in ended[Fate.REFUSED]}
-    missing = dict.fromkeys(survey.missing, "there is no such table (care.always_analyze)")
+    missing = dict.fromkeys(survey.missing, "there is no such table that can be analyzed (care.always_analyze)")
     unmoved = [
         one for one in ended[Fate.DONE] if one.work.table.is_dead and one.dead_left >= one.work.table.dead / 2 > 0
     ]
-    coverage = Coverage(seen=("all tables",), skipped={**missing, **refused}, tool=tool)
+    coverage = Coverage(seen=("all tables",), skipped={**gaps, **missing, **refused}, tool=tool)
     told = [f"{len(ended[Fate.DONE])} of {survey.looked_at} tables needed care and got it."]
     hints = []
-    if bad := [*ended[Fate.FAILED], *ended[Fate.LOCKED], *ended[Fate.OUT_OF_TIME]]:
+    if bad := [*ended[Fate.FAILED], *ended[Fate.LOCKED], *ended[Fate.TOO_LONG], *ended[Fate.NO_TIME]]:
         told.insert(0, f"{_some(one.work.table.name for one in bad)} got none: {bad[0].why.rstrip('.')}.")
         hints.append("What was left out is first the next time.")
+    if ended[Fate.TOO_LONG]:
+        hints.append("What was cancelled does not fit into care.minutes: raise it, or VACUUM by hand.")
+    if old := ended[Fate.OLD]:
+        told.insert(0, f"{_some(one.work.table.name for one in old)} stays as old as before: {old[0].why}.")
+        hints.append("End what care.horizon names before writes stop for wraparound.")
     if unmoved:
         who = f"; {holders[0].text}" if holders else ""
         told.insert(
@@ -56,7 +69,7 @@ def tables_result(survey: Survey, done: Sequence[Done], holders: Sequence[Holder
         hints.append("End what care.horizon names; then VACUUM again.")
     if refused:
         owners = sorted({one.work.table.owner for one in ended[Fate.REFUSED]})
-        hints.append(f"GRANT {', '.join(owners)} TO {role}; (PostgreSQL 17 and later: or GRANT pg_maintain).")
+        hints.append(f"GRANT {', '.join(owners)} TO {survey.role}; (PostgreSQL 17 and later: or GRANT pg_maintain).")
     if missing:
         hints.append("Mend care.always_analyze.")
     verdict = worst([Verdict.OK, *(_TABLE_BADNESS[one.fate] for one in done)])
@@ -68,7 +81,7 @@ def tables_result(survey: Survey, done: Sequence[Done], holders: Sequence[Holder
         Measurement("vacuumed", sum(one.work.vacuum for one in ended[Fate.DONE])),
         Measurement("analyzed", sum(one.work.analyze for one in ended[Fate.DONE])),
         Measurement("dead rows removed", removed),
-        Measurement("left out", len(done) - len(ended[Fate.DONE]) - len(ended[Fate.GONE]), "", 1),
+        Measurement("left out", len(done) - sum(len(ended[fate]) for fate in (Fate.DONE, Fate.OLD, Fate.GONE)), "", 1),
     )
     lines = _lines(one.line for one in done)
     return CheckResult("care.tables", verdict, " ".join(told), measured, " ".join(hints), coverage, details=lines)
@@ -90,7 +103,7 @@ def indexes_result(
     )
     told = [done_well]
     hints = []
-    for fate in (IndexFate.ESTIMATED, IndexFate.POSTPONED, IndexFate.FAILED, IndexFate.DAMAGED):
+    for fate in (IndexFate.ESTIMATED, IndexFate.POSTPONED, IndexFate.FAILED, IndexFate.DISK_FULL, IndexFate.DAMAGED):
         if found := ended[fate]:
             told.insert(0, f"{_some(one.index.name for one in found)} {fate.value}: {found[0].why}.".replace("..", "."))
     if ended[IndexFate.ESTIMATED]:
@@ -100,6 +113,8 @@ def indexes_result(
     if refused:
         owners = sorted({one.index.owner for one in ended[IndexFate.REFUSED]})
         hints.append(f"GRANT {', '.join(owners)} TO {role};")
+    if blind := [one for one in rebuilt if not one.checked]:
+        told.append(f"Not looked through afterwards: {_some(one.index.name for one in blind)} ({blind[0].why}).")
     if not disk_watched and rebuilt:
         told.append("Nobody watched the disk (recovery.database_host names no host).")
     measured = (
