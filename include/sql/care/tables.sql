@@ -28,7 +28,7 @@ in_partitions AS (
         parts.root,
         sum(
             CASE
-                WHEN roots.last_analyze + INTERVAL '1 hour' >= greatest(stats.last_analyze, stats.last_autoanalyze)
+                WHEN roots.last_analyze + interval '1 hour' >= greatest(stats.last_analyze, stats.last_autoanalyze)
                     THEN stats.n_mod_since_analyze
                 ELSE greatest(stats.n_mod_since_analyze, stats.n_live_tup)
             END
