@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tdev_operators.core.backup import check_names as backup
+from tdev_operators.core.database import analysis_names as analysis
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.verdicts import CheckResult
 
@@ -71,8 +72,12 @@ def refuse_unknown_names(settings: "Settings", known: Iterable[str]) -> None:
     wrong = [
         f"{table}: no check is named {pattern!r}; write a check's name (database.dead_tuples) or an area (database.*)."
         for table, patterns, others in (
-            ("out_of_scope", switched_off, backup.OPTIONAL.__contains__),
-            ("silences", [entry.check for entry in settings.silences], backup.is_named),
+            ("out_of_scope", switched_off, lambda name: name in backup.OPTIONAL or analysis.is_named(name)),
+            (
+                "silences",
+                [entry.check for entry in settings.silences],
+                lambda name: backup.is_named(name) or analysis.is_named(name),
+            ),
         )
         for pattern in patterns
         if not (any(covers(pattern, name) for name in names) or others(pattern))

@@ -1,0 +1,192 @@
+"""How a figure goes on, and how certain that is: a line that outliers do not bend, and a band around it. Pure.
+
+The line is Theil and Sen's: the median of the slopes between all pairs of points, which holds while less than 29 % of
+the points are wrong. A level that changed once and stayed (a retention run, a bulk load) is taken out of the history
+and said; levels that change again and again are how this figure goes, and stay in.
+
+The band allows for both ways in which a figure strays: noise around the line, which does not grow with the time ahead,
+and days that add up (each day grows by a little more or less than the last), which does. How much they add up is
+measured on stretches of a week, in which the pattern of the week cancels out.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import fmean, median
+
+from tdev_operators.core.health.trend import student_t_below
+from tdev_operators.core.series import Foreseen, Point
+
+DAY = timedelta(days=1)
+# Of a normal distribution: what a median of absolute deviations must be multiplied by to be a standard deviation.
+_MAD = 1.4826
+# Deviations beyond so many are cut: one wrong day must not widen the band for months.
+_CUT = 5.0
+_STRETCH_DAYS = 7
+# The level is the median of the last seven days: about half of that old.
+_LEVEL_DAYS = 3
+# Stretches overlap: four days of history tell about as much as one stretch that stands alone. Tried, see the tests.
+_DAYS_A_STRETCH = 4
+# What a line takes away from the deviations around it, and what skewed days hide; tried as well.
+_CAUTION = 1.1
+# A step is so many times what four of five days do (most days do little), and at least so much of the whole.
+_STEP_TIMES = 6.0
+_OF_FIVE = 0.8
+_STEP_SHARE = 0.02
+# More steps than this in one direction are no accident.
+_ACCIDENTS = 2
+# So many points on both sides show whether a level stayed.
+_STAYS = 5
+_FEWEST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A level that changed before a sample and stayed: `by` is how much more it is from `when` on."""
+
+    when: datetime
+    by: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A figure's course: `level` at `origin` (the newest point), `slope` a day; and what makes it uncertain.
+
+    `noise` is the standard deviation around the line, `drift` that of what a day adds up, `days` how much history both
+    rest on; `steps` were taken out of it.
+    """
+
+    origin: datetime
+    level: float
+    slope: float
+    noise: float
+    drift: float
+    days: float
+    steps: tuple[Step, ...] = ()
+
+    def expected(self, when: datetime) -> float:
+        """Return the figure on the line."""
+        return self.level + self.slope * ((when - self.origin) / DAY)
+
+    def foreseen(self, when: datetime, confidence_percent: float) -> Foreseen:
+        """Return the figure at a moment, and the band in which it will lie with this confidence. Never below 0."""
+        ahead = max((when - self.origin) / DAY, 0.0)
+        # The slope is known as well as the days behind it allow.
+        days_ahead = (_LEVEL_DAYS + ahead) * (1 + ahead / self.days)
+        known = max(self.days - _STRETCH_DAYS, 1.0) / self.days
+        spread = math.sqrt((1.25 * self.noise**2 + self.drift**2 * days_ahead) / known)
+        degrees = max(2, int(self.days / _DAYS_A_STRETCH) - 1)
+        reach = _CAUTION * student_t_quantile(0.5 + confidence_percent / 200, degrees) * spread
+        expected = self.expected(when)
+        return Foreseen(when, max(expected, 0.0), max(expected - reach, 0.0), max(expected + reach, 0.0))
+
+
+def fit(points: Sequence[Point]) -> Trend:
+    """Fit the course of a figure to points in the order of time: three at least, over some time.
+
+    Raises:
+        ValueError: too few points, or all of one moment.
+    """
+    if len(points) < _FEWEST or points[-1].when <= points[0].when:
+        raise ValueError("a course with an uncertainty needs three points and some time between them")
+    origin = points[-1].when
+    xs = [(point.when - origin) / DAY for point in points]
+    raw = [point.value for point in points]
+    found = _steps(xs, raw)
+    accidents = [step for step in found if sum((step[1] > 0) == (by > 0) for _, by in found) <= _ACCIDENTS]
+    ys = _without(raw, accidents)
+    slope = _theil_sen(xs, ys)
+    left_over = [y - slope * x for x, y in zip(xs, ys, strict=True)]
+    # Jumps that stayed in the history are part of what comes, however rare: then nothing is cut.
+    noise, drift = _uncertainty(xs, left_over, cut=len(accidents) == len(found))
+    return Trend(
+        origin,
+        level=median(rest for x, rest in zip(xs, left_over, strict=True) if x > -_STRETCH_DAYS),
+        slope=slope,
+        noise=noise,
+        drift=drift,
+        days=-xs[0],
+        steps=tuple(Step(points[place].when, by) for place, by in accidents),
+    )
+
+
+def student_t_quantile(probability: float, degrees: int) -> float:
+    """Return t with P(T <= t) = probability, for probabilities of 0.5 up to 0.9999."""
+    low, high = 0.0, 1.0
+    while student_t_below(high, degrees) < probability:
+        high *= 2
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if student_t_below(middle, degrees) < probability else (low, middle)
+    return high
+
+
+def _theil_sen(xs: Sequence[float], ys: Sequence[float]) -> float:
+    return median(
+        (ys[later] - ys[sooner]) / (xs[later] - xs[sooner])
+        for later in range(len(xs))
+        for sooner in range(later)
+        if xs[later] > xs[sooner]
+    )
+
+
+def _steps(xs: Sequence[float], ys: Sequence[float]) -> list[tuple[int, float]]:
+    """Return where a level changed and stayed (the index of the first point after), and by how much."""
+    usual = median((y - x) / (b - a) for (a, x), (b, y) in pairwise(zip(xs, ys, strict=True)) if b > a)
+    rest = [y - usual * x for x, y in zip(xs, ys, strict=True)]
+    jumps = [after - before for before, after in pairwise(rest)]
+    by_size = sorted(map(abs, jumps))
+    bound = max(_STEP_TIMES * by_size[int(_OF_FIVE * (len(by_size) - 1))], _STEP_SHARE * median(map(abs, ys)), 1e-9)
+    found = []
+    for place, jump in enumerate(jumps, start=1):
+        before, after = rest[max(0, place - _STAYS) : place], rest[place : place + _STAYS]
+        if abs(jump) <= bound or len(before) < _STAYS or len(after) < _STAYS:
+            continue
+        by = median(after) - median(before)
+        if by * jump > 0 and abs(by) > abs(jump) / 2:
+            found.append((place, by))
+    return found
+
+
+def _without(ys: Sequence[float], steps: Sequence[tuple[int, float]]) -> list[float]:
+    """Return the history as if the level of today had held all along."""
+    return [y + sum(by for place, by in steps if at < place) for at, y in enumerate(ys)]
+
+
+def _uncertainty(xs: Sequence[float], left_over: Sequence[float], *, cut: bool) -> tuple[float, float]:
+    """Return the standard deviation of the noise and of what a day adds up, from what the line leaves over.
+
+    Noise is counted twice, in both, since a history of weeks cannot tell them apart: a band too wide is the smaller
+    mistake. `noise` is what two neighbours differ by and that does not add up.
+    """
+    beside = [(later - sooner) / math.sqrt(b - a) for (a, sooner), (b, later) in _apart(xs, left_over, 0.0)]
+    stretches = [
+        (later - sooner) / math.sqrt(b - a) for (a, sooner), (b, later) in _apart(xs, left_over, _STRETCH_DAYS)
+    ]
+    drift = _deviation(stretches or beside, cut=cut)
+    return math.sqrt(max(_deviation(beside, cut=cut) ** 2 - drift**2, 0.0) / 2), drift
+
+
+def _apart(
+    xs: Sequence[float], ys: Sequence[float], days: float
+) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """Return each point with the first one that is so many days later."""
+    places = list(zip(xs, ys, strict=True))
+    pairs, ahead = [], 0
+    for here, place in enumerate(places):
+        while ahead < len(places) and (ahead <= here or xs[ahead] - xs[here] < days - 0.5):
+            ahead += 1
+        if ahead < len(places) and xs[ahead] > xs[here]:
+            pairs.append((place, places[ahead]))
+    return pairs
+
+
+def _deviation(values: Sequence[float], *, cut: bool) -> float:
+    """Return the standard deviation around 0, with values cut where `cut` says so."""
+    if not values:
+        return 0.0
+    if cut and (bound := _CUT * _MAD * median(map(abs, values))) > 0:
+        values = [min(max(value, -bound), bound) for value in values]
+    return math.sqrt(fmean(value * value for value in values))
