@@ -76,7 +76,6 @@ def thinned(points: Sequence[Point], at_most: int = MOST_POINTS) -> tuple[Point,
     kept: list[Point] = []
     for number in range(stretches):
         stretch = inner[number * len(inner) // stretches : (number + 1) * len(inner) // stretches]
-        places = range(len(stretch))
-        ends = {min(places, key=lambda at, s=stretch: s[at].value), max(places, key=lambda at, s=stretch: s[at].value)}
-        kept += [stretch[place] for place in sorted(ends)]
+        by_value = sorted(range(len(stretch)), key=[point.value for point in stretch].__getitem__)
+        kept += [stretch[place] for place in sorted({by_value[0], by_value[-1]})]
     return (points[0], *kept, points[-1])

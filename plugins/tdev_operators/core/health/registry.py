@@ -72,15 +72,11 @@ def refuse_unknown_names(settings: "Settings", known: Iterable[str]) -> None:
     wrong = [
         f"{table}: no check is named {pattern!r}; write a check's name (database.dead_tuples) or an area (database.*)."
         for table, patterns, others in (
-            ("out_of_scope", switched_off, lambda name: name in backup.OPTIONAL or analysis.is_named(name)),
-            (
-                "silences",
-                [entry.check for entry in settings.silences],
-                lambda name: backup.is_named(name) or analysis.is_named(name),
-            ),
+            ("out_of_scope", switched_off, backup.OPTIONAL.__contains__),
+            ("silences", [entry.check for entry in settings.silences], backup.is_named),
         )
         for pattern in patterns
-        if not (any(covers(pattern, name) for name in names) or others(pattern))
+        if not (any(covers(pattern, name) for name in names) or others(pattern) or analysis.is_named(pattern))
     ]
     if wrong:
         raise SettingsError("\n".join(wrong))

@@ -76,7 +76,7 @@ SUBJECTS = (
         "disks",
         figures.disk,
         "Order space before that day, or remove what grows: du -xh --max-depth=2 <mount> | sort -h | tail.",
-        nothing="no disk of the database's host is sampled; name it in recovery.database_host, or put this out of scope",
+        nothing="no disk is sampled; name the database's host in recovery.database_host, or put this out of scope",
     ),
 )
 

@@ -76,7 +76,7 @@ class Trend:
         # The slope is known as well as the days behind it allow.
         days_ahead = (_LEVEL_DAYS + ahead) * (1 + ahead / self.days)
         known = max(self.days - _STRETCH_DAYS, 1.0) / self.days
-        spread = math.sqrt((1.25 * self.noise**2 + self.drift**2 * days_ahead) / known)
+        spread = math.sqrt((self.noise**2 + self.drift**2 * days_ahead) / known)
         degrees = max(2, int(self.days / _DAYS_A_STRETCH) - 1)
         reach = _CAUTION * student_t_quantile(0.5 + confidence_percent / 200, degrees) * spread
         expected = self.expected(when)
@@ -158,28 +158,37 @@ def _without(ys: Sequence[float], steps: Sequence[tuple[int, float]]) -> list[fl
 def _uncertainty(xs: Sequence[float], left_over: Sequence[float], *, cut: bool) -> tuple[float, float]:
     """Return the standard deviation of the noise and of what a day adds up, from what the line leaves over.
 
-    Noise is counted twice, in both, since a history of weeks cannot tell them apart: a band too wide is the smaller
-    mistake. `noise` is what two neighbours differ by and that does not add up.
+    Noise is how far a day lies from the middle of its week. It is in the other figure too, since a history of weeks
+    cannot tell them apart: a band too wide is the smaller mistake.
     """
-    beside = [(later - sooner) / math.sqrt(b - a) for (a, sooner), (b, later) in _apart(xs, left_over, 0.0)]
-    stretches = [
-        (later - sooner) / math.sqrt(b - a) for (a, sooner), (b, later) in _apart(xs, left_over, _STRETCH_DAYS)
-    ]
-    drift = _deviation(stretches or beside, cut=cut)
-    return math.sqrt(max(_deviation(beside, cut=cut) ** 2 - drift**2, 0.0) / 2), drift
+    noise = _deviation(
+        [rest - middle for rest, middle in zip(left_over, _middles(xs, left_over), strict=True)], cut=cut
+    )
+    stretches = [(later - sooner) / math.sqrt(b - a) for (a, sooner), (b, later) in _apart(xs, left_over)]
+    return noise, _deviation(stretches, cut=cut) if stretches else noise
 
 
-def _apart(
-    xs: Sequence[float], ys: Sequence[float], days: float
-) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """Return each point with the first one that is so many days later."""
+def _middles(xs: Sequence[float], ys: Sequence[float]) -> list[float]:
+    """Return for each point the median of the week around it."""
+    middles, first, behind = [], 0, 0
+    for x in xs:
+        while xs[first] < x - _STRETCH_DAYS / 2:
+            first += 1
+        while behind < len(xs) and xs[behind] <= x + _STRETCH_DAYS / 2:
+            behind += 1
+        middles.append(median(ys[first:behind]))
+    return middles
+
+
+def _apart(xs: Sequence[float], ys: Sequence[float]) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """Return each point with the first one that is a week later."""
     places = list(zip(xs, ys, strict=True))
     pairs, ahead = [], 0
-    for here, place in enumerate(places):
-        while ahead < len(places) and (ahead <= here or xs[ahead] - xs[here] < days - 0.5):
+    for x, y in places:
+        while ahead < len(places) and xs[ahead] - x < _STRETCH_DAYS - 0.5:
             ahead += 1
-        if ahead < len(places) and xs[ahead] > xs[here]:
-            pairs.append((place, places[ahead]))
+        if ahead < len(places):
+            pairs.append(((x, y), places[ahead]))
     return pairs
 
 
