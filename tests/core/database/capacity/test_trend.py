@@ -33,6 +33,11 @@ def walk(random, days):
     return values
 
 
+def straying_under_noise(random, days):
+    """Noise hides that each day adds a little more or less: the easiest course to be wrong about."""
+    return [value + random.gauss(0, 3) for value in (0.5 * v + 50 for v in walk(random, days))]
+
+
 def working_days(random, days):
     level, values = 100.0, []
     for day in range(days):
@@ -64,7 +69,8 @@ def level(random, days):
 
 
 @pytest.mark.parametrize(
-    "kind", [noise, walk, working_days, with_one_retention_run, with_retention_every_fortnight, level]
+    "kind",
+    [noise, walk, straying_under_noise, working_days, with_one_retention_run, with_retention_every_fortnight, level],
 )
 @pytest.mark.parametrize("history", [28, 60])
 def test_what_then_happened_lies_within_the_band_at_the_stated_rate(kind, history):
@@ -80,6 +86,16 @@ def test_what_then_happened_lies_within_the_band_at_the_stated_rate(kind, histor
             within += foreseen.low <= values[-1] <= foreseen.high
         # Of 60 courses at 90 %, fewer than 48 (80 %) would come about by chance once in 100 times.
         assert within / courses >= 0.8, (ahead, within)
+
+
+def test_noise_alone_does_not_add_up():
+    """What returns to its line from day to day, as connections do, is foreseen sharply."""
+    random = Random(5)
+    trend = fit(course([50 + 10 * (day % 7 < 5) + random.gauss(0, 2) for day in range(90)]))
+    assert trend.drift == 0
+    foreseen = trend.foreseen(START + 180 * DAY, CONFIDENCE)
+    assert foreseen.high - foreseen.low < 35
+    assert fit(course(walk(Random(5), 90))).drift > 0
 
 
 def test_the_band_says_something():

@@ -110,8 +110,11 @@ def _bounded(foreseen: Foreseen, unit: str) -> Foreseen:
 
 
 def _verdict(trend: Trend, reached: datetime | None, earliest: datetime | None, settings: CapacitySettings) -> Verdict:
-    by_line = Verdict.OK if reached is None else judge((reached - trend.origin) / DAY, settings.days_left)
+    """Judge by the line; by the band only where the line goes there too: a figure that wavers is not on its way."""
+    if reached is None:
+        return Verdict.OK
     soon = earliest is not None and (earliest - trend.origin) / DAY < settings.days_left.critical
+    by_line = judge((reached - trend.origin) / DAY, settings.days_left)
     return max(by_line, Verdict.WARNING if soon else Verdict.OK, key=lambda verdict: verdict.badness)
 
 

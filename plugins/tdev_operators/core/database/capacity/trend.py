@@ -6,7 +6,8 @@ and said; levels that change again and again are how this figure goes, and stay 
 
 The band allows for both ways in which a figure strays: noise around the line, which does not grow with the time ahead,
 and days that add up (each day grows by a little more or less than the last), which does. How much they add up is
-measured on stretches of a week, in which the pattern of the week cancels out.
+measured on stretches of a week, in which the pattern of the week cancels out. Only a figure that plainly returns to its
+line from one day to the next (connections do) is taken to be noise alone.
 """
 
 import math
@@ -40,6 +41,13 @@ _ACCIDENTS = 2
 # So many points on both sides show whether a level stayed.
 _STAYS = 5
 _FEWEST = 3
+# A figure returns plainly when no more than this is left of a day's deviation on the next, and not by chance either
+# (that many standard errors more). A little straying under much noise looks nearly so, and must not be called settled.
+_MOST_MEMORY = 0.2
+_ERRORS = 1.3
+_PAIRS = 20
+_NEXT_DAY = 1.5
+_WEEKS_OF_A_PATTERN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class Trend:
     """A figure's course: `level` at `origin` (the newest point), `slope` a day; and what makes it uncertain.
 
     `noise` is the standard deviation around the line, `drift` that of what a day adds up, `days` how much history both
-    rest on; `steps` were taken out of it.
+    rest on; `steps` were taken out of it. Of a figure that is noise alone, what is left is `slope_error`, a day.
     """
 
     origin: datetime
@@ -65,6 +73,7 @@ class Trend:
     drift: float
     days: float
     steps: tuple[Step, ...] = ()
+    slope_error: float = 0.0
 
     def expected(self, when: datetime) -> float:
         """Return the figure on the line."""
@@ -76,7 +85,8 @@ class Trend:
         # The slope is known as well as the days behind it allow.
         days_ahead = (_LEVEL_DAYS + ahead) * (1 + ahead / self.days)
         known = max(self.days - _STRETCH_DAYS, 1.0) / self.days
-        spread = math.sqrt((self.noise**2 + self.drift**2 * days_ahead) / known)
+        turned = (self.slope_error * (ahead + self.days / 2)) ** 2
+        spread = math.sqrt((self.noise**2 + self.drift**2 * days_ahead + turned) / known)
         degrees = max(2, int(self.days / _DAYS_A_STRETCH) - 1)
         reach = _CAUTION * student_t_quantile(0.5 + confidence_percent / 200, degrees) * spread
         expected = self.expected(when)
@@ -100,16 +110,18 @@ def fit(points: Sequence[Point]) -> Trend:
     slope = _theil_sen(xs, ys)
     left_over = [y - slope * x for x, y in zip(xs, ys, strict=True)]
     # Jumps that stayed in the history are part of what comes, however rare: then nothing is cut.
-    noise, drift = _uncertainty(xs, left_over, cut=len(accidents) == len(found))
-    return Trend(
-        origin,
-        level=median(rest for x, rest in zip(xs, left_over, strict=True) if x > -_STRETCH_DAYS),
-        slope=slope,
-        noise=noise,
-        drift=drift,
-        days=-xs[0],
-        steps=tuple(Step(points[place].when, by) for place, by in accidents),
-    )
+    cut = len(accidents) == len(found)
+    steps = tuple(Step(points[place].when, by) for place, by in accidents)
+    level = median(left_over)
+    around = [rest - level for rest in left_over]
+    memory = _memory(xs, around)
+    if memory is not None:
+        noise = _deviation(around, cut=cut)
+        error = noise * math.sqrt(12 / len(xs) * (1 + memory) / (1 - memory)) / -xs[0]
+        return Trend(origin, level, slope, noise, 0.0, -xs[0], steps, error)
+    recent = median(rest for x, rest in zip(xs, left_over, strict=True) if x > -_STRETCH_DAYS)
+    noise, drift = _uncertainty(xs, left_over, cut=cut)
+    return Trend(origin, recent, slope, noise, drift, -xs[0], steps)
 
 
 def student_t_quantile(probability: float, degrees: int) -> float:
@@ -166,6 +178,25 @@ def _uncertainty(xs: Sequence[float], left_over: Sequence[float], *, cut: bool) 
     )
     stretches = [(later - sooner) / math.sqrt(b - a) for (a, sooner), (b, later) in _apart(xs, left_over)]
     return noise, _deviation(stretches, cut=cut) if stretches else noise
+
+
+def _memory(xs: Sequence[float], around: Sequence[float]) -> float | None:
+    """Return how much of a day's deviation is left on the next, for a figure that plainly returns; None for others."""
+    pattern = dict.fromkeys(range(7), 0.0)
+    if -xs[0] >= _WEEKS_OF_A_PATTERN * _STRETCH_DAYS:
+        pattern = {
+            weekday: median([y for x, y in zip(xs, around, strict=True) if round(x) % 7 == weekday] or [0.0])
+            for weekday in range(7)
+        }
+    rest = [y - pattern[round(x) % 7] for x, y in zip(xs, around, strict=True)]
+    bound = _CUT * _MAD * median(map(abs, rest))
+    rest = [min(max(y, -bound), bound) for y in rest]
+    pairs = [(y, next_) for (a, y), (b, next_) in pairwise(zip(xs, rest, strict=True)) if b - a < _NEXT_DAY]
+    squares = math.fsum(y * y for y, _ in pairs)
+    if len(pairs) < _PAIRS or squares == 0:
+        return None
+    memory = math.fsum(y * next_ for y, next_ in pairs) / squares
+    return max(memory, 0.0) if memory + _ERRORS / math.sqrt(len(pairs)) < _MOST_MEMORY else None
 
 
 def _middles(xs: Sequence[float], ys: Sequence[float]) -> list[float]:
