@@ -174,7 +174,7 @@ def test_disk_and_connections_have_limits_of_their_own():
 def test_what_wavers_is_not_on_its_way():
     ledger = MemoryLedger()
     for number in range(20):
-        facts = activity(number, 60 + (0, 7, -5, 3, -8, 6, -3)[number * 3 % 7])
+        facts = activity(number, 68 + (0, 7, -5, 3, -8, 6, -3)[number * 3 % 7])
         ledger.keep_sample("", "activity", Sample(NOON - (19 - number) * DAY, facts))
     found = planned(ledger)["capacity.connections"]
     assert found.series[0].forecast[-1].high > 80
