@@ -71,6 +71,7 @@ class _Frame:
     end: datetime
     low: float
     high: float
+    step: float
 
     def x(self, when: datetime) -> float:
         share = (when - self.start) / (self.end - self.start)
@@ -84,8 +85,8 @@ class _Frame:
         return self.low <= value <= self.high
 
 
-def _value_range(series: Series) -> tuple[float, float]:
-    """Return where the axis of figures begins and ends: at round figures, at 0 where that is near."""
+def _value_range(series: Series) -> tuple[float, float, float]:
+    """Return where the axis of figures begins and ends, and its steps: round figures, from 0 where that is near."""
     values = [point.value for point in series.points]
     values += [value for each in series.forecast for value in (each.low, each.expected, each.high)]
     low, high = min(values), max(values)
@@ -96,7 +97,7 @@ def _value_range(series: Series) -> tuple[float, float]:
     if high <= low:
         high, low = high + (abs(high) or 1.0) * 0.05, low - (abs(low) or 1.0) * 0.05
     step = _round_step((high - low) / _TICKS)
-    return math.floor(low / step) * step, math.ceil(high / step * (1 + 1e-12)) * step
+    return math.floor(low / step) * step, math.ceil(high / step * (1 - 1e-12)) * step, step
 
 
 def _round_step(rough: float) -> float:
@@ -106,7 +107,7 @@ def _round_step(rough: float) -> float:
 
 
 def _grid(frame: _Frame, series: Series) -> Iterable[str]:
-    step = _round_step((frame.high - frame.low) / _TICKS)
+    step = frame.step
     yield f'<text class="soft" x="{_LEFT}" y="12">{escape(one_line(series.unit, 40))}</text>'
     for count in range(round((frame.high - frame.low) / step) + 1):
         value = frame.low + count * step

@@ -61,9 +61,8 @@ def test_without_a_limit_growth_is_told_and_is_well():
         "size of t_developer is at 69.9 GB and grows by 15 GB in 30 days: 160 GB ("
     )
     assert found["capacity.wal"].summary.startswith("WAL is at 5 GB a day and stays level")
-    assert "objects in agents is at 1,600 objects and grows by 300 objects in 30 days" in " ".join(
-        found["capacity.buckets"].details
-    )
+    buckets = found["capacity.buckets"].summary
+    assert "objects in agents is at 1,600 objects and grows by 300 objects in 30 days" in buckets
     for result in found.values():
         assert result.series
         assert result.series[0].forecast

@@ -18,6 +18,8 @@ _UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 # Points that a line and its band need, however many days lie between the first and the last.
 _FEWEST_POINTS = 7
 _SHARE = "%"
+# Of its size in 30 days: less is no growth that anybody has to read of.
+_LEVEL = 0.005
 _WHOLE = 100.0
 
 
@@ -126,7 +128,8 @@ def _sentence(
 
     now = f"{figure.name} is at {told(figure.points[-1].value)}"
     month = _three(trend.slope * 30)
-    pace = "stays level" if month == 0 else f"{'grows' if month > 0 else 'shrinks'} by {told(abs(month))} in 30 days"
+    level = abs(month) < _LEVEL * abs(trend.level)
+    pace = "stays level" if level else f"{'grows' if month > 0 else 'shrinks'} by {told(abs(month))} in 30 days"
     band = f"{told(end.expected)} ({number(_three(end.low))} to {number(_three(end.high))}) on {end.when:%Y-%m-%d}"
     if figure.limit is None:
         return f"{now} and {pace}: {band}."
@@ -149,8 +152,9 @@ def _three(value: float) -> float:
 
 def _series(figure: Figure, trend: Trend, ahead: Sequence[Foreseen], reached: datetime | None) -> Series:
     """Draw as far ahead as is looked back twice, or a little beyond the limit: further, the band hides everything."""
-    shown = min(len(ahead) - 1, max(int(2 * trend.days), int(((reached or trend.origin) - trend.origin) / DAY * 1.1)))
-    places = sorted({round(place * shown / _DRAWN) for place in range(_DRAWN + 1)})
+    shown = 2 * trend.days if reached is None else max(1.5 * ((reached - trend.origin) / DAY), _DRAWN)
+    last = min(len(ahead) - 1, int(shown))
+    places = sorted({round(place * last / _DRAWN) for place in range(_DRAWN + 1)})
     return Series(
         name=figure.name,
         unit=figure.unit,

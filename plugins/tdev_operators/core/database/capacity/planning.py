@@ -131,15 +131,16 @@ def subject_result(
             findings.skip(subject.kind, subject.nothing or f"no sample of {subject.kind} was ever taken")
     ordered = sorted(seen, key=_urgency)
     nothing = "No table is large enough to be foretold." if subject.come_and_go else "Nothing can be foretold yet."
+    told = [each.sentence for each in ordered[:2]]
     concluded = findings.conclude(
-        " ".join(each.sentence for each in ordered[:2]) or nothing,
+        " ".join(told) or nothing,
         hint=subject.hint if seen else "The item performance_analysis takes a sample each day: let it run.",
         data_age_seconds=(now - samples[-1].taken_at).total_seconds() if samples else 0.0,
     )
     return replace(
         concluded,
         series=tuple(each.series for each in ordered[:_DRAWN]),
-        details=(*(line for each in ordered for line in _lines(each)), *young),
+        details=(*(line for each in ordered for line in _lines(each) if line not in told), *young),
     )
 
 
@@ -162,7 +163,7 @@ def _lines(each: Outlook) -> list[str]:
     trend = each.trend
     told = [each.sentence]
     told += [
-        f"  {each.figure.name}: a step of {step.by:+.3g} {each.figure.unit} before {step.when:%Y-%m-%d} is left out of "
+        f"{each.figure.name}: a step of {step.by:+.3g} {each.figure.unit} before {step.when:%Y-%m-%d} is left out of "
         "the growth"
         for step in trend.steps
     ]

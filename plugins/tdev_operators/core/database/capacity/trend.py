@@ -42,7 +42,7 @@ _ACCIDENTS = 2
 _STAYS = 5
 _FEWEST = 3
 # A figure returns plainly when no more than this is left of a day's deviation on the next, and not by chance either
-# (that many standard errors more). A little straying under much noise looks nearly so, and must not be called settled.
+# (1.3 standard errors more). A little straying under much noise looks nearly so, and must not be called settled.
 _MOST_MEMORY = 0.2
 _ERRORS = 1.3
 _PAIRS = 20
