@@ -95,7 +95,8 @@ def _value_range(series: Series) -> tuple[float, float, float]:
     if 0 <= low < high / 2:
         low = 0.0
     if high <= low:
-        high, low = high + (abs(high) or 1.0) * 0.05, low - (abs(low) or 1.0) * 0.05
+        room = (abs(high) or 1.0) * 0.05
+        high, low = high + room, low if low == 0 else low - room
     step = _round_step((high - low) / _TICKS)
     return math.floor(low / step) * step, math.ceil(high / step * (1 - 1e-12)) * step, step
 

@@ -51,6 +51,11 @@ class Outlook:
         """Days from the newest point to the limit; None where it is not met within the horizon."""
         return None if self.reached is None else (self.reached - self.trend.origin) / DAY
 
+    @property
+    def stays_level(self) -> bool:
+        """Whether it goes nowhere."""
+        return _stays_level(self.trend)
+
 
 def in_bytes(name: str, points: Sequence[Point], limit_bytes: float | None = None, per: str = "") -> Figure:
     """Return a figure of bytes in the unit that its size asks for."""
@@ -128,8 +133,11 @@ def _sentence(
 
     now = f"{figure.name} is at {told(figure.points[-1].value)}"
     month = _three(trend.slope * 30)
-    level = abs(month) < _LEVEL * abs(trend.level)
-    pace = "stays level" if level else f"{'grows' if month > 0 else 'shrinks'} by {told(abs(month))} in 30 days"
+    pace = (
+        "stays level"
+        if _stays_level(trend)
+        else f"{'grows' if month > 0 else 'shrinks'} by {told(abs(month))} in 30 days"
+    )
     band = f"{told(end.expected)} ({number(_three(end.low))} to {number(_three(end.high))}) on {end.when:%Y-%m-%d}"
     if figure.limit is None:
         return f"{now} and {pace}: {band}."
@@ -143,6 +151,10 @@ def _sentence(
     if earliest is not None:
         return f"{now} and {pace}: it could reach {limit} from {earliest:%Y-%m-%d} on; expected is {band}."
     return f"{now} and {pace}: {limit} is not reached within {(end.when - trend.origin) / DAY:.0f} days; {band}."
+
+
+def _stays_level(trend: Trend) -> bool:
+    return abs(trend.slope * 30) <= _LEVEL * abs(trend.level)
 
 
 def _three(value: float) -> float:

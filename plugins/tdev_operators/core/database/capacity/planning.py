@@ -130,6 +130,7 @@ def subject_result(
         else:
             findings.skip(subject.kind, subject.nothing or f"no sample of {subject.kind} was ever taken")
     ordered = sorted(seen, key=_urgency)
+    worth_drawing = [each for each in ordered if not each.stays_level] or ordered[:1]
     nothing = "No table is large enough to be foretold." if subject.come_and_go else "Nothing can be foretold yet."
     told = [each.sentence for each in ordered[:2]]
     concluded = findings.conclude(
@@ -139,7 +140,7 @@ def subject_result(
     )
     return replace(
         concluded,
-        series=tuple(each.series for each in ordered[:_DRAWN]),
+        series=tuple(each.series for each in worth_drawing[:_DRAWN]),
         details=(*(line for each in ordered for line in _lines(each) if line not in told), *young),
     )
 
