@@ -1,6 +1,7 @@
 """What is measured, on real servers, by a role that only reads."""
 
 import time
+from dataclasses import replace
 from threading import Thread
 
 import psycopg
@@ -176,3 +177,18 @@ def test_waiting_for_a_lock_while_sizes_are_read_is_tried_again(cluster, analyse
     finally:
         stop.append(True)
         thread.join()
+
+
+def test_a_standby_is_not_measured(cluster, analysed_on):
+    analysed = analysed_on(cluster)
+
+    class Standby:
+        name = "app"
+
+        def rows(self, statement, params=None):
+            return [{"in_recovery": True}]
+
+    system = replace(analysed.system, database=Standby())
+    for kind in ("statements", "sizes", "activity"):
+        with pytest.raises(TdevError, match="app is a standby, whose counters are not the primary's"):
+            take(system, analysed.settings).sample(kind)
