@@ -51,7 +51,6 @@ SUBJECTS = (
         figures.tables,
         "Give a table that only grows a retention rule, or partitions that can go as a whole.",
         come_and_go=True,
-        nothing="No table is as large as table_minimum_mb.",
     ),
     Subject(
         "capacity.buckets",
@@ -128,7 +127,7 @@ def subject_result(
         if samples and subject.come_and_go:
             findings.saw(f"{len(samples)} samples")
         else:
-            findings.skip(subject.kind, subject.nothing or f"no sample of {subject.kind} was ever taken")
+            findings.skip(subject.kind, subject.nothing or f"no sample of {subject.kind} was taken yet")
     ordered = sorted(seen, key=_urgency)
     worth_drawing = [each for each in ordered if not each.stays_level] or ordered[:1]
     nothing = "No table is large enough to be foretold." if subject.come_and_go else "Nothing can be foretold yet."

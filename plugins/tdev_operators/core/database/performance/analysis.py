@@ -15,7 +15,7 @@ from tdev_operators.core.errors import TdevError
 from tdev_operators.core.health.findings import Findings
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.ledger import ItemStore
-from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
+from tdev_operators.core.verdicts import CheckResult, Verdict
 
 if TYPE_CHECKING:
     from tdev_operators.core.ports import SystemPorts
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SAMPLES = "performance.samples"
 _HINT = "Mend what the sentence names; each day without a sample is one that regressions and capacity cannot see."
+_OF_STATEMENTS = frozenset(f"performance.{look}" for look in ("top_statements", "regressions", "new_statements"))
 # Growth looks a week back; a run that is late must still find that sample.
 _LOOK_BACK_DAYS = 10
 
@@ -50,8 +51,9 @@ def analyse(
     since = taken.at - timedelta(days=max(settings.performance.baseline_days + 2, _LOOK_BACK_DAYS))
     day = Day(system, settings, taken, {kind: ledger.samples(name, kind, since) for kind in taken.samples})
     results = [_looked(each, day) for each in looks if each.name in wanted]
+    kept = _kept(taken, ledger, settings, needs_statements=bool(wanted & _OF_STATEMENTS))
     if SAMPLES in wanted:
-        results.append(_kept(taken, ledger, settings, out_of_scope))
+        results.append(kept)
     for result in results:
         progress(f"{result.verdict:8} {result.check} ({result.duration_seconds:.2f} s): {result.summary}")
     return ItemOutcome(_with_causes(results), started_at, system.clock(), out_of_scope)
@@ -70,15 +72,13 @@ def _looked(each: Look, day: Day) -> CheckResult:
     return replace(result, hint=result.hint or each.hint).timed(time.monotonic() - begun)
 
 
-def _kept(taken: Taken, ledger: ItemStore, settings: "Settings", out_of_scope: Sequence[OutOfScope]) -> CheckResult:
+def _kept(taken: Taken, ledger: ItemStore, settings: "Settings", *, needs_statements: bool) -> CheckResult:
     """Keep today's samples, and say so only of those that the ledger then has."""
     findings = Findings(SAMPLES)
     name = settings.system.name
-    off = {entry.check for entry in out_of_scope}
     for kind, sample in taken.samples.items():
         if isinstance(sample, TdevError):
-            # Where nobody wants to know of statements, there need be none.
-            if kind != STATEMENTS or "performance.top_statements" not in off:
+            if kind != STATEMENTS or needs_statements:
                 findings.skip(kind, str(sample))
             continue
         try:

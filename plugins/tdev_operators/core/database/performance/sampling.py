@@ -22,6 +22,7 @@ STATEMENTS, SIZES, ACTIVITY, BUCKETS, DISKS = "statements", "sizes", "activity",
 _PG_17 = 170_000
 _VIEW = "FROM pg_stat_statements"
 _TEXT = 200
+_ASKED_FOR = 400  # characters of a text, by performance/statements.sql: comments and white space go
 # What a literal may look like in a text that the server did not normalise: utility statements before 16, DO, COPY.
 _LITERALS = re.compile(
     r"/\*.*?(?:\*/|$)|--[^\n]*"
@@ -101,7 +102,8 @@ def without_literals(text: str) -> str:
     """Return a statement in one line of at most 200 characters, `?` where a value might stand, without comments."""
     masked = _LITERALS.sub(lambda found: "?" if found["quoted"] else " ", text)
     line = " ".join(masked.split())
-    return line if len(line) <= _TEXT else f"{line[: _TEXT - 1]}…"
+    whole = len(line) <= _TEXT and len(text) < _ASKED_FOR
+    return line if whole else f"{line[: _TEXT - 1]}…"
 
 
 def _server(database: Database) -> dict[str, Any]:

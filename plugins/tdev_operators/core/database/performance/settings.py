@@ -21,6 +21,7 @@ class PerformanceSettings(Section):
     regression_minimum_calls: Count
     regression_minimum_ms: ZeroOrMore
     new_statement_percent: PercentCeiling
+    new_statement_minimum_seconds: ZeroOrMore
     temp_gb_per_day: Ceiling
     deadlocks_per_day: Ceiling
     requested_checkpoints_percent: PercentCeiling

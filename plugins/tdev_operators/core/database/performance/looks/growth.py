@@ -49,7 +49,8 @@ def look(day: Day) -> CheckResult:
     weeks = [sample for sample in before if today.taken_at - sample.taken_at >= _A_WEEK]
     lines = _lines("since", yesterday, today, limits.shown)
     whole = today.facts["database_bytes"] - yesterday.facts["database_bytes"]
-    sentence = f"The database grew by {whole / _MB:,.1f} MB since {yesterday.taken_at:%Y-%m-%d %H:%M}"
+    way = "grew" if whole >= 0 else "shrank"
+    sentence = f"The database {way} by {abs(whole) / _MB:,.1f} MB since {yesterday.taken_at:%Y-%m-%d %H:%M}"
     if not weeks:
         sentence += "; there is no sample of a week ago to hold the tables against yet."
         return replace(findings.conclude(sentence, tool=day.taken.tool), details=tuple(lines))

@@ -12,7 +12,7 @@ CAUSE = "performance.top_statements"
 
 
 def look(day: Day) -> CheckResult:
-    """Hold the share of each new statement in the day's execution time against its limit."""
+    """Hold the share of each new statement in the day's execution time against its limit, if it took long at all."""
     limits = day.settings.performance
     findings = Findings("performance.new_statements")
     interval = day.statements
@@ -36,6 +36,8 @@ def look(day: Day) -> CheckResult:
             f"{number(float(f'{spent.mean_ms:.3g}'))} ms): {day.named(key)}"
         )
         lines.append(line)
+        if spent.milliseconds / 1000 / interval.days < limits.new_statement_minimum_seconds:
+            continue
         verdict = findings.measure(
             f"share of {key.partition(':')[0]}", round(share, 1), "%", limits.new_statement_percent
         )

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from tdev_operators.core.database.performance.day import FIRST, Day
 from tdev_operators.core.database.performance.sampling import STATEMENTS
-from tdev_operators.core.health.findings import Findings
+from tdev_operators.core.health.findings import Findings, judge
 from tdev_operators.core.reporting.wording import number, span
-from tdev_operators.core.verdicts import CheckResult
+from tdev_operators.core.verdicts import CheckResult, Verdict
 
 HINT = "EXPLAIN (ANALYZE, BUFFERS) the first one with real values; look for an index, fewer calls, or a cache."
 
@@ -35,9 +35,10 @@ def look(day: Day) -> CheckResult:
     lines = []
     for key, spent in ordered_now:
         load = 100 * spent.milliseconds / passed
-        verdict = findings.measure(
-            f"load of {key.partition(':')[0]}", round(load, 2), "%", limits.statement_load_percent
-        )
+        verdict = judge(load, limits.statement_load_percent)
+        if verdict is not Verdict.OK or not lines:
+            name = f"load of {key.partition(':')[0]}"
+            findings.measure(name, round(load, 2), "%", limits.statement_load_percent)
         findings.found(
             verdict, f"{day.named(key)} kept {load / 100:.1f} sessions busy: {span(spent.milliseconds / 1000)} in all."
         )
