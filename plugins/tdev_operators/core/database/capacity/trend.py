@@ -21,8 +21,10 @@ from tdev_operators.core.health.trend import student_t_below
 from tdev_operators.core.series import Foreseen, Point
 
 DAY = timedelta(days=1)
-# Of a normal distribution: what a median of absolute deviations must be multiplied by to be a standard deviation.
-_MAD = 1.4826
+# Four of five deviations of a normal distribution are smaller than so many standard deviations.
+_NORMAL = 1.2816
+_OF_FIVE = 0.8
+_ROUNDING = 1e-6
 # Deviations beyond so many are cut: one wrong day must not widen the band for months.
 _CUT = 5.0
 _STRETCH_DAYS = 7
@@ -34,7 +36,6 @@ _DAYS_A_STRETCH = 4
 _CAUTION = 1.1
 # A step is so many times what four of five days do (most days do little), and at least so much of the whole.
 _STEP_TIMES = 6.0
-_OF_FIVE = 0.8
 _STEP_SHARE = 0.02
 # More steps than this in one direction are no accident.
 _ACCIDENTS = 2
@@ -188,9 +189,7 @@ def _memory(xs: Sequence[float], around: Sequence[float]) -> float | None:
             weekday: median([y for x, y in zip(xs, around, strict=True) if round(x) % 7 == weekday] or [0.0])
             for weekday in range(7)
         }
-    rest = [y - pattern[round(x) % 7] for x, y in zip(xs, around, strict=True)]
-    bound = _CUT * _MAD * median(map(abs, rest))
-    rest = [min(max(y, -bound), bound) for y in rest]
+    rest = _within([y - pattern[round(x) % 7] for x, y in zip(xs, around, strict=True)])
     pairs = [(y, next_) for (a, y), (b, next_) in pairwise(zip(xs, rest, strict=True)) if b - a < _NEXT_DAY]
     squares = math.fsum(y * y for y, _ in pairs)
     if len(pairs) < _PAIRS or squares == 0:
@@ -224,9 +223,19 @@ def _apart(xs: Sequence[float], ys: Sequence[float]) -> list[tuple[tuple[float, 
 
 
 def _deviation(values: Sequence[float], *, cut: bool) -> float:
-    """Return the standard deviation around 0, with values cut where `cut` says so."""
-    if not values:
-        return 0.0
-    if cut and (bound := _CUT * _MAD * median(map(abs, values))) > 0:
-        values = [min(max(value, -bound), bound) for value in values]
-    return math.sqrt(fmean(value * value for value in values))
+    """Return the standard deviation around 0, of values cut by `_within` where `cut` says so."""
+    kept = _within(values) if cut else values
+    return math.sqrt(fmean(value * value for value in kept)) if kept else 0.0
+
+
+def _within(values: Sequence[float]) -> Sequence[float]:
+    """Return deviations with the few that are far out of bounds moved to the bounds.
+
+    The bounds go by what four of five do. Where those do nothing (a table that is loaded now and then), the others are
+    no mistakes but all there is, and stay.
+    """
+    sizes = sorted(map(abs, values))
+    bound = _CUT / _NORMAL * sizes[int(_OF_FIVE * (len(sizes) - 1))] if sizes else 0.0
+    if bound <= _ROUNDING * max(sizes, default=0.0):
+        return values
+    return [min(max(value, -bound), bound) for value in values]
