@@ -13,6 +13,8 @@ CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item
 | `backup.take` | no set was completed; earlier sets are intact | see its log; clear it: what was stored is used again |
 | `backup_verification.verify` | tonight's set was not verified | mend store or scratch server; clear the group |
 | `*.judge` of the two | a set is missing, damaged or not equal | read the report before you trust any back-up |
+| `performance_analysis.analyze` | the analysis itself could not run (see its log) | clear the task when the cause is gone |
+| `performance_analysis.judge` | a statement, checkpoint, lock or table is out of bounds, or a look could not be taken | read the report |
 | `backup_proven` | nothing proven to announce | as above |
 
 Started by hand, the form asks which items to do. Scheduled runs do what their slot says.
@@ -21,6 +23,7 @@ Started by hand, the form asks which items to do. Scheduled runs do what their s
 from airflow.sdk import DAG
 
 from tdev_operators.core.calendar_slots import Calendar, Slot
+from tdev_operators.operators.analysis import PerformanceAnalyzeOperator
 from tdev_operators.operators.backup import (
     BackupProvenOperator,
     BackupTakeOperator,
@@ -36,6 +39,7 @@ CALENDAR = Calendar(
     period_days=1,
     items={
         "health_check": Slot("0 9 * * *", minutes=15, priority="critical", owner="DevOps"),
+        "performance_analysis": Slot("0 14 * * *", minutes=20, priority="medium", owner="Engineering"),
         "backup": Slot("0 21 * * *", minutes=45, priority="critical", owner="DevOps"),
         "backup_verification": Slot("0 22 * * *", minutes=10, priority="critical", owner="DevOps"),
     },
@@ -43,7 +47,7 @@ CALENDAR = Calendar(
 
 with DAG(
     dag_id="tdev_daily",
-    description="Every day: health check, back-up and its verification",
+    description="Every day: health check, performance analysis, back-up and its verification",
     schedule=CalendarTimetable(CALENDAR),
     deadline=item_deadlines(CALENDAR),
     params=item_form(CALENDAR) | backup_form(),
@@ -57,6 +61,9 @@ with DAG(
     with Item(CALENDAR, "health_check") as health_check:
         HealthCheckOperator(task_id="check", pool="tdev_checks")
 
+    with Item(CALENDAR, "performance_analysis") as performance_analysis:
+        PerformanceAnalyzeOperator(task_id="analyze", pool="tdev_checks")
+
     with Item(CALENDAR, "backup") as backup:
         BackupTakeOperator(task_id="take", pool="tdev_backups")
 
@@ -67,4 +74,4 @@ with DAG(
     close_run = CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
 
     backup_verification >> backup_proven
-    [health_check, backup, backup_verification, backup_proven] >> close_run
+    [health_check, performance_analysis, backup, backup_verification, backup_proven] >> close_run

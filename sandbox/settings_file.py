@@ -34,7 +34,15 @@ _NOT_IN_A_SANDBOX = [
         "check": "backup.protection",
         "reason": "the sandbox's object store knows neither versions nor lifecycle rules",
         "owner": "DevOps",
-    }
+    },
+    *(
+        {
+            "check": f"performance.{look}",
+            "reason": "the sandbox's PostgreSQL comes without contrib, and so without pg_stat_statements",
+            "owner": "Engineering",
+        }
+        for look in ("top_statements", "regressions", "new_statements")
+    ),
 ]
 
 

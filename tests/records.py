@@ -7,6 +7,7 @@ from typing import Any
 from tdev_operators.core.errors import TargetUnreachableError
 from tdev_operators.core.items import ItemOutcome, ItemRef
 from tdev_operators.core.reporting.messages import AlertMessage
+from tdev_operators.core.series import Foreseen, Point, Series
 from tdev_operators.core.settings import Settings, load_settings
 from tdev_operators.core.sql import include_dir
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, OutOfScope, Verdict
@@ -54,6 +55,18 @@ def outcome(*results: CheckResult, ended_at: datetime = NOON, **more: Any) -> It
     return ItemOutcome(results, ended_at - timedelta(seconds=3), ended_at, **more)
 
 
+def series_of(name: str = "agent-17") -> Series:
+    """Return a figure of three days, foreseen for three more."""
+    day = timedelta(days=1)
+    return Series(
+        f"size of {name}",
+        f"MB of {name}",
+        tuple(Point(NOON - days * day, 40.0 - days) for days in (2, 1, 0)),
+        tuple(Foreseen(NOON + days * day, 40.0 + days, 40.0, 40.0 + 2 * days) for days in (1, 2, 3)),
+        limit=50.0,
+    )
+
+
 def full_outcome(name: str = "agent-17", ended_at: datetime = NOON) -> ItemOutcome:
     """Return an outcome with something of everything, in which every text holds `name`."""
     return outcome(
@@ -65,7 +78,7 @@ def full_outcome(name: str = "agent-17", ended_at: datetime = NOON) -> ItemOutco
             measurements=(Measurement(f"dead rows of {name}", 31.4, "%", 10, 20),),
             duration_seconds=0.0123,
         ),
-        result("agents.size", Verdict.WARNING, f"{name} is near its limit."),
+        result("agents.size", Verdict.WARNING, f"{name} is near its limit.", series=(series_of(name),)),
         result("api.latency", Verdict.UNKNOWN, f"{name} did not answer.", because_of="api.reachable"),
         result(
             "infrastructure.disk",

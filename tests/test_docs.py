@@ -6,6 +6,7 @@ from pathlib import Path
 from tdev_operators.core.backup.check_names import ABOUT
 from tdev_operators.core.backup.database.digests import BLIND_SPOTS
 from tdev_operators.core.backup.proof.mutants import MUTANTS
+from tdev_operators.core.database import check_names
 from tdev_operators.core.health.registry import all_checks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -23,6 +24,14 @@ def test_the_page_on_backups_says_what_the_product_says():
     assert [spot for spot in BLIND_SPOTS if f"- {spot}\n" not in page] == []
     assert [name for name, about in ABOUT.items() if f"| `{name}` | {about} |\n" not in page] == []
     assert [mutant.name for mutant in MUTANTS if mutant.name not in page] == []
+
+
+def test_every_result_of_the_databases_care_stands_on_its_page():
+    pages = {"care": "database-care"}
+    for name, about in check_names.ABOUT.items():
+        area = name.partition(".")[0]
+        page = REPOSITORY / "docs" / f"{pages.get(area, area)}.md"
+        assert f"| `{name}` | {about} | " in page.read_text(encoding="utf-8")
 
 
 def test_no_page_links_to_what_is_not_there():

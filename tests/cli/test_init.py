@@ -56,6 +56,8 @@ def test_its_life(house):
         ("daily", "backup", "0 21 * * *"),
         ("daily", "backup_verification", "0 22 * * *"),
         ("daily", "health_check", "0 9 * * *"),
+        ("daily", "performance_analysis", "0 14 * * *"),
+        ("monthly", "capacity_planning", "0 9 1 * *"),
         ("monthly", "dr_drill", "0 8 5,15,25 * *"),
         ("weekly", "database_optimization", "0 4 * * 4"),
         ("weekly", "full_backup", "0 3 * * 1"),

@@ -34,6 +34,12 @@ def test_the_shipped_file_is_whole_and_frozen():
     ("old", "new", "expected"),
     [
         pytest.param(
+            "minimum_days = 14 ",
+            "minimum_days = 140 ",
+            "capacity: minimum_days must not be above history_days, or there is never enough history; lower it.",
+            id="a history that is never enough",
+        ),
+        pytest.param(
             "metrics_days = 30",
             "metric_days = 30",
             "retention.metric_days: this key is unknown; did you mean metrics_days?",

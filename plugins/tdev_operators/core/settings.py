@@ -18,7 +18,9 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 
 from tdev_operators.core.backup.settings import BackupSettings
+from tdev_operators.core.database.capacity.settings import CapacitySettings
 from tdev_operators.core.database.care.settings import CareSettings
+from tdev_operators.core.database.performance.settings import PerformanceSettings
 from tdev_operators.core.drill.settings import DrillSettings
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.failover.settings import FailoverSettings
@@ -218,6 +220,8 @@ class Settings(Section):
     failover: FailoverSettings
     drill: DrillSettings
     care: CareSettings
+    performance: PerformanceSettings
+    capacity: CapacitySettings
     alerts: AlertSettings
     silences: tuple[Silence, ...] = ()
     out_of_scope: tuple[OutOfScopeSettings, ...] = ()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from tdev_operators.core.series import Series
+
 
 class Verdict(StrEnum):
     """Outcome of a check, an item or a run, from good to bad: OK, WARNING, UNKNOWN, CRITICAL."""
@@ -86,6 +88,7 @@ class CheckResult:
     An OK or WARNING whose coverage has a gap becomes UNKNOWN when the result is made. `because_of` names the check
     that found the root cause when this one could not look for that reason; such a result is shown, never alerted.
     `details` are lines for who reads on: statements, targets, a table; the report shows them as they are.
+    `series` are figures over time; the report draws them.
     """
 
     check: str
@@ -97,6 +100,7 @@ class CheckResult:
     duration_seconds: float = 0.0
     because_of: str = ""
     details: tuple[str, ...] = ()
+    series: tuple[Series, ...] = ()
 
     def __post_init__(self) -> None:
         gap = self.coverage.gap
@@ -134,6 +138,7 @@ class CheckResult:
             "duration_seconds": round(self.duration_seconds, 4),
             "because_of": self.because_of,
             "details": list(self.details),
+            "series": [series.to_json() for series in self.series],
         }
 
     @classmethod
@@ -150,6 +155,7 @@ class CheckResult:
             duration_seconds=data["duration_seconds"],
             because_of=data["because_of"],
             details=tuple(data.get("details", ())),  # a ledger has results from before there were any
+            series=tuple(Series.from_json(series) for series in data.get("series", ())),
         )
 
 

@@ -23,6 +23,7 @@ from tests.records import HOSTILE, NOON, REF, full_outcome, outcome, result, set
 MARKDOWN_ESCAPE = r"\\([!-/:-@\[-`{-~])"
 ALLOWED_TAGS = {"html", "head", "meta", "title", "style", "body", "main", "header", "section", "footer"}
 ALLOWED_TAGS |= {"p", "h1", "h2", "span", "b", "br", "ul", "li", "div", "a"}
+ALLOWED_TAGS |= {"figure", "figcaption", "svg", "desc", "path", "line", "text", "circle"}
 
 
 def report_about(name: str = "agent-17", **more) -> Report:
@@ -89,6 +90,8 @@ def test_a_report_can_be_judged_from_any_rendering():
             "agent-17 has none",
             "Security",
             "took 12 ms",
+            "size of agent-17: 40 MB of agent-17 on 2026-11-23 (38 MB of agent-17 on 2026-11-21)",
+            "foreseen for 2026-11-26: 43 MB of agent-17 (40 to 46); limit 50 MB of agent-17",
             "The alert channel agent-17 is down.",
             "1 CRITICAL, 2 UNKNOWN, 1 WARNING, 1 OK",
             report.settings_digest,

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tdev_operators.core.reporting import escaping, wording
+from tdev_operators.core.reporting import escaping, plots, wording
 from tdev_operators.core.reporting.messages import notice_age, notice_line
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def environment(*folders: Path) -> Environment:
     """Return a Jinja2 environment over these folders and the report's own: `.html.j2` is escaped.
 
     A value that is missing is an error. Filters for every syntax: `line` (one visible line), `md`, `moment`, `span`,
-    `figures`, `coverage`.
+    `figures`, `coverage`, `series_line`; and `plot`, which draws a series in HTML.
     """
     from jinja2 import (  # noqa: PLC0415 - only who renders pays for it
         Environment,
@@ -48,6 +48,7 @@ def environment(*folders: Path) -> Environment:
         StrictUndefined,
         select_autoescape,
     )
+    from markupsafe import Markup  # noqa: PLC0415
 
     made = Environment(
         loader=FileSystemLoader([*folders, TEMPLATES]),
@@ -66,6 +67,8 @@ def environment(*folders: Path) -> Environment:
         "notice_line": notice_line,
         "notice_age": notice_age,
         "counted": wording.counted,
+        "series_line": plots.sentence,
+        "plot": lambda series, now: Markup(plots.svg(series, now)),  # noqa: S704  it escapes what it is given
     }
     return made
 

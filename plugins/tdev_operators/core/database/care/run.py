@@ -19,6 +19,7 @@ from tdev_operators.core.database.care.needs import Work, plan
 from tdev_operators.core.database.care.rebuild import IndexDone, IndexFate, Rebuilding, care_for_indexes
 from tdev_operators.core.database.care.tables import Done, Fate, Survey, care_for, survey
 from tdev_operators.core.database.care.told import dry_run_result, indexes_result, leftovers_result, tables_result
+from tdev_operators.core.database.check_names import in_scope
 from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.items import ItemOutcome, ItemRef
 from tdev_operators.core.ledger import ItemStore, Sample
@@ -59,7 +60,8 @@ def care_for_database(
     with alone(ports.database, JOB) as session:
         care = _Care(ports, settings, ledger, ref, session, check, progress)
         results = care.dry_run() if dry_run else care.work()
-    return ItemOutcome(tuple(results), started_at, ports.clock())
+    counted, out_of_scope = in_scope(results, settings)
+    return ItemOutcome(counted, started_at, ports.clock(), out_of_scope)
 
 
 class _Care:

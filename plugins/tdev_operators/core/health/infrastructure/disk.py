@@ -17,7 +17,9 @@ _FIELDS = 6  # filesystem, size, used, available, percent, mount
 
 
 @dataclass(frozen=True, slots=True)
-class _Mount:
+class Mount:
+    """A disk as `df` sees it; without a figure for inodes where the file system has no fixed number."""
+
     point: str
     used_percent: float
     free_kib: int
@@ -28,11 +30,11 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
     """Hold each mount's used share of space and of inodes against its limits."""
     limits = settings.health.infrastructure
     findings = Findings(__name__)
-    hosts, because_of = answers_of(on_each_host(system, settings, _mounts), findings)
+    hosts, because_of = answers_of(on_each_host(system, settings, mounts), findings)
     fullest = ""
     highest = -1.0
-    for name, mounts in hosts.items():
-        for mount in mounts:
+    for name, disks in hosts.items():
+        for mount in disks:
             target = f"{name}:{mount.point}"
             findings.saw(target)
             verdict = findings.measure(f"{target} used", mount.used_percent, "%", limits.disk_used_percent)
@@ -47,10 +49,11 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
     return findings.conclude(f"Of {sum(map(len, hosts.values()))} disks the fullest: {fullest}.", because_of=because_of)
 
 
-def _mounts(host: Host, entry: HostSettings) -> list[_Mount]:
+def mounts(host: Host, entry: HostSettings) -> list[Mount]:
+    """Return the disks that the settings name for a host; raises what `Host.run` does, and GarbledAnswerError."""
     space = _df(host, "-Pk", entry.disks)
     inodes = _df(host, "-Pi", entry.disks)
-    found: dict[str, _Mount] = {}
+    found: dict[str, Mount] = {}
     for (total, used, free, point), (inodes_total, inodes_used, inodes_free, _) in zip(space, inodes, strict=True):
         if used + free <= 0:
             raise GarbledAnswerError(
@@ -58,7 +61,7 @@ def _mounts(host: Host, entry: HostSettings) -> list[_Mount]:
             )
         # As df does it: what is reserved for root is not free for the services.
         inodes_usable = inodes_used + inodes_free
-        found[point] = _Mount(
+        found[point] = Mount(
             point,
             used_percent=100 * used / (used + free),
             free_kib=free,

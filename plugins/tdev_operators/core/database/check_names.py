@@ -1,0 +1,63 @@
+"""What the care of the database reports, by name: for `[[silences]]` and `[[out_of_scope]]`."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from tdev_operators.core.verdicts import CheckResult, OutOfScope
+
+if TYPE_CHECKING:
+    from tdev_operators.core.settings import Settings
+
+ABOUT = {
+    "care.tables": "which tables were vacuumed or analyzed, why, and what that removed",
+    "care.indexes": "which indexes were estimated, measured, rebuilt: size and leaf density before and after",
+    "care.leftovers": "invalid indexes that dead rebuilds left, dropped; those that had to stay",
+    "care.horizon": "who keeps VACUUM from removing dead rows: session, prepared transaction, slot, standby",
+    "care.unused_indexes": "large indexes that no server used for a month; never dropped by itself",
+    "care.duplicate_indexes": "indexes that another one makes superfluous",
+    "care.foreign_keys": "foreign keys without an index",
+    "care.dry_run": "every statement that would be run",
+    "performance.samples": "whether today's figures were kept, for the comparisons of later days",
+    "performance.top_statements": "which statements the server's time goes to",
+    "performance.regressions": "statements that take longer than they usually do",
+    "performance.new_statements": "statements that were not there before and already cost much",
+    "performance.temp_files": "how much is written to temporary files, and by whom",
+    "performance.lock_waits": "deadlocks since the last sample, and who waits for a lock now",
+    "performance.checkpoints": "how many checkpoints come before their time",
+    "performance.replication_lag": "how far the standbys are behind",
+    "performance.growth": "tables and indexes that grow faster than they should",
+    "capacity.database": "when the database reaches its limit",
+    "capacity.tables": "how the largest tables grow",
+    "capacity.buckets": "how the buckets grow, in bytes and objects",
+    "capacity.wal": "how the daily volume of WAL grows",
+    "capacity.connections": "when the connections run out",
+    "capacity.disk": "when the disks of the database's host are full",
+}
+AREAS = tuple({f"{name.partition('.')[0]}.*" for name in ABOUT})
+
+
+def is_named(pattern: str) -> bool:
+    """Whether a name of the settings, exact or `performance.*`, means something that is reported here."""
+    return pattern in ABOUT or pattern in AREAS
+
+
+def parted(names: Iterable[str], settings: "Settings") -> tuple[frozenset[str], tuple[OutOfScope, ...]]:
+    """Part names into those that count and those that `[[out_of_scope]]` switches off, with the reason."""
+    wanted, off = [], []
+    for name in names:
+        area = f"{name.partition('.')[0]}.*"
+        entry = next((entry for entry in settings.out_of_scope if entry.check in (name, area)), None)
+        if entry is None:
+            wanted.append(name)
+        else:
+            off.append(OutOfScope(name, entry.reason, entry.owner))
+    return frozenset(wanted), tuple(off)
+
+
+def in_scope(
+    results: Iterable[CheckResult], settings: "Settings"
+) -> tuple[tuple[CheckResult, ...], tuple[OutOfScope, ...]]:
+    """Part results into those that count and those that `[[out_of_scope]]` switches off, with the reason."""
+    found = tuple(results)
+    wanted, off = parted([result.check for result in found], settings)
+    return tuple(result for result in found if result.check in wanted), off

@@ -1,0 +1,1 @@
+"""How the database did since yesterday, against what it usually does (guide: performance analysis)."""

@@ -1,0 +1,70 @@
+"""Today as the looks see it: what was measured, what was measured before, and what of that can be compared."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tdev_operators.core.database.performance.intervals import Interval, daily_samples, statements_between
+from tdev_operators.core.database.performance.sampling import STATEMENTS, Taken, Told
+from tdev_operators.core.errors import TargetUnreachableError
+from tdev_operators.core.ledger import Sample
+
+if TYPE_CHECKING:
+    from tdev_operators.core.ports import SystemPorts
+    from tdev_operators.core.settings import Settings
+    from tdev_operators.core.verdicts import CheckResult
+
+FIRST = "Nothing to compare with yet: this is the first day."
+
+
+@dataclass(frozen=True)
+class Day:
+    """What a look needs. `history` has the samples of before today by kind; None while the ledger is down."""
+
+    system: "SystemPorts"
+    settings: "Settings"
+    taken: Taken
+    history: Mapping[str, Sequence[Sample] | None]
+
+    def before(self, kind: str) -> list[Sample]:
+        """Return the earlier samples of a kind, one a day, the oldest first.
+
+        Raises:
+            TargetUnreachableError: the ledger cannot be asked.
+        """
+        known = self.history.get(kind)
+        if known is None:
+            raise TargetUnreachableError("The ledger's database is down, so that nothing can be compared with before.")
+        return daily_samples(known, self.taken.at)
+
+    @cached_property
+    def statements(self) -> Interval | None:
+        """What statements cost since the last daily sample; None on the first day.
+
+        Raises:
+            TdevError: today's were not taken, or the ledger cannot be asked.
+        """
+        today = self.taken.sample(STATEMENTS)
+        before = self.before(STATEMENTS)
+        return statements_between(before[-1], today) if before else None
+
+    def told(self, statement: str) -> Told:
+        """Return how to show a statement."""
+        return self.taken.told.get(statement, Told("somebody", statement))
+
+    def named(self, statement: str) -> str:
+        """Return a statement in a sentence: its number, its role, and its text without literals."""
+        told = self.told(statement)
+        return f"{statement.partition(':')[0]} ({told.role}) {told.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look of the daily analysis."""
+
+    name: str
+    about: str
+    hint: str
+    run: Callable[[Day], "CheckResult"]
+    cause: str = ""  # the look that says why this one cannot judge, when its sample is missing
