@@ -9,6 +9,8 @@ CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item
 | `due` | the product is not set up, or the form chose nothing | run `tdev init`; choose an item |
 | `full_backup.take` | the full set was not completed or not verified; earlier sets are intact | see its log; clear it |
 | `full_backup.report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
+| `performance_tuning.compare` | the database cannot be asked, or is a standby | see its log; clear it |
+| `performance_tuning.judge` | a configuration file would keep the database from starting, its pools do not fit, or nobody could look | read the report; `tdev_apply_tuning` applies what is recommended |
 | `full_backup.judge` | the set is damaged or not equal to its source | read the report before you trust any back-up |
 
 Started by hand, the form asks which items to do. Scheduled runs do what their slot says.
@@ -20,18 +22,20 @@ from tdev_operators.core.calendar_slots import Calendar, Slot
 from tdev_operators.operators.backup import FullBackupOperator
 from tdev_operators.operators.items import CloseRunOperator, Item
 from tdev_operators.operators.schedule import MAY_START, CalendarTimetable, item_deadlines, item_form
+from tdev_operators.operators.tuning import TuningCompareOperator
 
 CALENDAR = Calendar(
     tier="weekly",
     period_days=7,
     items={
         "full_backup": Slot("0 3 * * 1", minutes=120, priority="high", owner="DevOps"),
+        "performance_tuning": Slot("0 4 * * 3", minutes=120, priority="medium", owner="Engineering"),
     },
 )
 
 with DAG(
     dag_id="tdev_weekly",
-    description="Every week: full back-up with its proof",
+    description="Every week: full back-up with its proof, tuning drift",
     schedule=CalendarTimetable(CALENDAR),
     deadline=item_deadlines(CALENDAR),
     params=item_form(CALENDAR),
@@ -45,6 +49,9 @@ with DAG(
     with Item(CALENDAR, "full_backup") as full_backup:
         FullBackupOperator(task_id="take", pool="tdev_backups")
 
+    with Item(CALENDAR, "performance_tuning") as performance_tuning:
+        TuningCompareOperator(task_id="compare")
+
     close_run = CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
 
-    full_backup >> close_run
+    [full_backup, performance_tuning] >> close_run

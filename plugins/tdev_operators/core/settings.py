@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 
 from tdev_operators.core.backup.settings import BackupSettings
+from tdev_operators.core.database.tuning.settings import TuningSettings
 from tdev_operators.core.drill.settings import DrillSettings
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.failover.settings import FailoverSettings
@@ -216,6 +217,7 @@ class Settings(Section):
     recovery: RecoverySettings
     failover: FailoverSettings
     drill: DrillSettings
+    tuning: TuningSettings
     alerts: AlertSettings
     silences: tuple[Silence, ...] = ()
     out_of_scope: tuple[OutOfScopeSettings, ...] = ()
