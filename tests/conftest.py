@@ -107,6 +107,19 @@ def database(cluster: Cluster) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def debian(supervisor: Supervisor) -> Iterator[Cluster]:
+    """Return a running PostgreSQL of Debian's packages, which has ICU, libxml and contrib. Leave it running."""
+    from tests.debian import needs_debian
+
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    needs_debian("postgresql postgresql-contrib", str(found[-1] if found else "/usr/lib/postgresql/bin/postgres"))
+    cluster = Cluster(supervisor, "test-debian")
+    cluster.binaries = found[-1].parent
+    yield cluster.start()
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
 def s3_server(supervisor: Supervisor) -> Iterator[S3Server]:
     """Return a running S3 server on disk."""
     store = ObjectStore(supervisor, "test-object-store").start()

@@ -92,9 +92,7 @@ class HttpApi:
                 f"{what} broke the connection off ({type(error).__name__}); see its log."
             ) from None
 
-    def _answer(
-        self, method: str, url: httpx.URL, headers: dict[str, str], line: "_Line", sent: bytes
-    ) -> HttpAnswer:
+    def _answer(self, method: str, url: httpx.URL, headers: dict[str, str], line: "_Line", sent: bytes) -> HttpAnswer:
         started, body = time.monotonic(), bytearray()
         # A fresh connection each time, and no proxy: what is measured is the service.
         with (

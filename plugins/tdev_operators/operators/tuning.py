@@ -8,6 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of
+from tdev_operators.operators.quiet import quiet
 from tdev_operators.operators.work import ItemWorkOperator, Job, recovering
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def tuning_form() -> dict[str, Param]:
 
 
 class TuningCompareOperator(ItemWorkOperator):
-    """Compares what is recommended with what stands in the files and what runs, and measures the last change's effect."""
+    """Compares what is recommended with what the files hold and what runs; measures the last change's effect."""
 
     def do(self, job: Job) -> "ItemOutcome":
         """Return what differs."""
@@ -128,8 +129,8 @@ class TuningApprovalOperator(PeopleApprovalOperator):
         told = "\n".join(f"    {line}" for line in found["told"])
         when = "**now, outside the maintenance window**" if context["params"]["now"] else "in the maintenance window"
         return (
-            f"{requester_of(context)} asks to restart the database {when}. Every session ends. When it does not come up "
-            f"with the new values, the former file is put back and it is started with that.\n\n{told}"
+            f"{requester_of(context)} asks to restart the database {when}. Every session ends. When it does not come "
+            f"up with the new values, the former file is put back and it is started with that.\n\n{told}"
         )
 
     def note_refusal(self, context: "Context", why: str) -> None:
@@ -160,16 +161,11 @@ class TuningRestartOperator(_StepOperator):
 
     def step(self, opened: "_Opened", context: "Context") -> dict[str, Any]:  # noqa: ARG002  who approved is noted
         """Return the names."""
-        from tdev_operators.operators.quiet import begin_quiet, end_quiet  # noqa: PLC0415  not while parsing
-
         tuning = opened.tuning
         if not tuning.plan.of("restart"):
             raise AirflowSkipException("Nothing needs a restart.")
-        begin_quiet(opened.reporting, tuning.request.tuning_id, "restarting the database with other settings")
-        try:
+        with quiet(opened.reporting, tuning.request.tuning_id, "restarting the database with other settings"):
             return {"changed": tuning.restart()}
-        finally:
-            end_quiet(opened.reporting, tuning.request.tuning_id)
 
 
 class TuningConcludeOperator(_StepOperator):

@@ -18,7 +18,7 @@ def configuration(api: HttpService | Configurable, settings: TuningSettings) -> 
     """Ask the application how it is configured.
 
     Raises:
-        AccessDeniedError: the token is refused. GarbledAnswerError: it answers something else; and as `HttpService.get`.
+        AccessDeniedError: the token is refused. GarbledAnswerError: it answers something else; as `HttpService.get`.
     """
     answer = api.get(settings.config_path)
     return _object(api.name, "GET", settings.config_path, answer)

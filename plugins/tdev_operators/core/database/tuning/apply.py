@@ -265,9 +265,7 @@ class Tuning:
                 former.note(change.step, "undone", by=self.request.tuning_id)
 
     def _journal(self, tuning_id: str) -> Journal:
-        return Journal(
-            self._ports.care.store, self._settings.buckets.backups, self._settings.system.name, tuning_id
-        )
+        return Journal(self._ports.care.store, self._settings.buckets.backups, self._settings.system.name, tuning_id)
 
     def _told(self, plan: Plan) -> list[str]:
         return printed(plan, (), "") if plan.changes else self._nothing(plan)

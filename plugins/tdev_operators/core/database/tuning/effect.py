@@ -1,7 +1,7 @@
 """What a change did: the counters of a day before it beside those of the day after. Pure; `sampling` takes them.
 
-PostgreSQL's counters only grow, so two samples give what happened between them. Where no sample is about a day older than
-the change, what the counters held since they began stands for "before", and the result says so.
+PostgreSQL's counters only grow, so two samples give what happened between them. Where no sample is about a day older
+than the change, what the counters held since they began stands for "before", and the result says so.
 """
 
 import math
@@ -109,7 +109,7 @@ def _span(first: Mapping[str, Any], last: Mapping[str, Any], passed: timedelta) 
 def _statements(
     first: Mapping[str, Sequence[Any]], last: Mapping[str, Sequence[Any]]
 ) -> dict[str, tuple[float, float, float]]:
-    """Return calls, mean and deviation of what ran in between, from sums: both samples hold means since the beginning."""
+    """Return calls, mean and deviation of what ran in between; both samples hold means since the beginning."""
     found = {}
     for key, (calls, mean, deviation, *_) in last.items():
         calls_0, mean_0, deviation_0 = (first[key][:3]) if key in first else (0, 0.0, 0.0)
@@ -124,9 +124,7 @@ def _statements(
     return found
 
 
-def _compared(
-    about: str, change: Sample, after: Sample, before: Span, follows: Span, lines: list[str]
-) -> CheckResult:
+def _compared(about: str, change: Sample, after: Sample, before: Span, follows: Span, lines: list[str]) -> CheckResult:
     lines = [*lines, _pair("hours looked at", before.hours, follows.hours, ".1f")]
     lines.append(_pair("cache hits in %", before.cache_hit_percent, follows.cache_hit_percent, ".2f"))
     for key in _RATES:

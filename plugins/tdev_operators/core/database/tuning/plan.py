@@ -1,4 +1,4 @@
-"""What is to be changed, decided once and noted before anything is: a retry does what was approved, and nothing else."""
+"""What is to be changed, decided once and noted first: a retry does what was approved, and nothing else."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -148,7 +148,9 @@ def backward(former: Journal, seen: Seen, application: Mapping[str, Any]) -> Pla
     """
     begun = former.done("plan")
     if begun is None:
-        raise InputError(f"There is no run {former.recovery_id} that changed anything; give the id that its report says.")
+        raise InputError(
+            f"There is no run {former.recovery_id} that changed anything; give the id that its report says."
+        )
     changes: list[Change] = []
     for done in Plan.of_facts(begun).changes:
         entry = former.last(done.step)
@@ -169,7 +171,7 @@ def backward(former: Journal, seen: Seen, application: Mapping[str, Any]) -> Pla
 
 
 def printed(plan: Plan, rows: Sequence[Row], owner: str) -> list[str]:
-    """Return the plan line by line: what is done, in order, and what is not. With an owner of the files, what they do."""
+    """Return the plan line by line: what is done in order, and what is not; with an owner of the files, what they do."""
     wants_restart = {row.name for row in rows if row.setting and row.setting.needs_restart}
     if owner:
         database = [
@@ -191,7 +193,9 @@ def _obstacle(row: Row) -> str:
         case State.REFUSED | State.HIDDEN:
             return row.why
         case State.OVERRIDDEN:
-            return f"{row.name} is decided by ALTER ROLE or ALTER DATABASE; RESET it there (the weekly report says where)."
+            return (
+                f"{row.name} is decided by ALTER ROLE or ALTER DATABASE; RESET it there (the weekly report says where)."
+            )
         case State.FIXED:
             return f"{row.name} stands on the server's command line, which goes before its files; change it there."
         case _:

@@ -1,4 +1,4 @@
-"""What has to be so before anything is changed; each refusal says what to do, and all are known before the first step."""
+"""What has to be so before anything is changed; each refusal says what to do."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -89,7 +89,7 @@ def _of_the_files(settings: Settings, changes: Sequence[Change], seen: Seen) -> 
         found.append(AccessDeniedError(f"Nobody could say what to take it back to: {seen.unread}."))
     denied = [change.name for change in changes if not seen.running[change.name.lower()].may_alter]
     if denied:
-        grants = f"GRANT ALTER SYSTEM ON PARAMETER {', '.join(denied)} TO \"{server.login}\""
+        grants = f'GRANT ALTER SYSTEM ON PARAMETER {", ".join(denied)} TO "{server.login}"'
         found.append(AccessDeniedError(f"The role {server.login} may not set {', '.join(denied)}: {grants}."))
     if not server.may_reload:
         grant = f'GRANT EXECUTE ON FUNCTION pg_reload_conf() TO "{server.login}"'
@@ -168,5 +168,7 @@ def _in_base(changes: Sequence[Change], seen: Seen) -> dict[str, str]:
     values = {}
     for change in changes:
         setting = seen.running[change.name.lower()]
-        values[change.name.lower()] = setting.boot if change.value is None else in_base_units(setting.kind, change.value)
+        values[change.name.lower()] = (
+            setting.boot if change.value is None else in_base_units(setting.kind, change.value)
+        )
     return values

@@ -53,7 +53,7 @@ def _statements(session: Session, schema: str) -> dict[str, list[Any]] | None:
     """Return calls, mean, deviation and text by statement; None where the view answers nobody like us."""
     before, _, after = load_sql("tuning/statement_counters").partition(_VIEW)
     view = SQL("FROM {}.pg_stat_statements").format(Identifier(schema))
-    statement = SQL("{}{}{}").format(SQL(before), view, SQL(after))  # type: ignore[arg-type]  text of a file of ours
+    statement = SQL("{}{}{}").format(SQL(before), view, SQL(after))
     found = {}
     try:
         rows = session.rows(statement)

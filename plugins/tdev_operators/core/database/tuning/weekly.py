@@ -1,4 +1,4 @@
-"""The weekly look (guide: Performance Tuning): the triangle, the files, the pools, the application, and the last effect."""
+"""The weekly look (guide: Performance Tuning): triangle, files, pools, application, and the last change's effect."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
