@@ -177,8 +177,7 @@ def _add_configuration(app: FastAPI, log: ApplicationLog) -> None:
         return dict(row["config"])
 
     @app.patch("/api/config")
-    async def change(request: Request) -> JSONResponse:
-        asked = await request.json()
+    def change(asked: dict[str, Any]) -> JSONResponse:
         with _database() as database:
             row = database.execute("SELECT config FROM evolution_state FOR UPDATE").fetchone() or {"config": {}}
             now = row["config"]

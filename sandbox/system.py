@@ -33,6 +33,8 @@ from sandbox.web_hooks import WebHooks
 
 PUBLIC_NAMES = ("api.t-developer.com", "ws.t-developer.com", "monitor.t-developer.com")
 OPERATORS_ADDRESS = "ops@t-developer.com"  # is alerted
+READERS_ADDRESS = "team@t-developer.com"  # wants every report
+
 # What docs/privileges.md gives to who applies tuning: these settings, and to see what stands in the files.
 TUNING_GRANTS = (
     "GRANT SELECT ON pg_file_settings TO dba",
@@ -40,7 +42,6 @@ TUNING_GRANTS = (
     "GRANT ALTER SYSTEM ON PARAMETER max_connections, shared_buffers, work_mem, maintenance_work_mem TO dba",
 )
 DATABASE_SERVICE = "postgresql-1"
-READERS_ADDRESS = "team@t-developer.com"  # wants every report
 
 
 class Sandbox:

@@ -17,7 +17,5 @@ SELECT
         WHERE named.name = 'cluster_name' AND named.setting <> '' AND named.source = 'command line'
     ) AS is_patroni,
     has_function_privilege('pg_reload_conf()', 'EXECUTE') AS may_reload,
-    (
-        has_table_privilege('pg_file_settings', 'SELECT')
-        AND has_function_privilege('pg_show_all_file_settings()', 'EXECUTE')
-    ) AS may_read_files
+    has_table_privilege('pg_file_settings', 'SELECT') AS may_select_files,
+    has_function_privilege('pg_show_all_file_settings()', 'EXECUTE') AS may_show_files

@@ -109,7 +109,7 @@ class Server:
     is_rds: bool
     is_patroni: bool
     may_reload: bool
-    may_read_files: bool
+    missing_grants: tuple[str, ...]  # without which the files may not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def look(session: Session) -> Seen:
         is_rds=row["is_rds"],
         is_patroni=row["is_patroni"],
         may_reload=row["may_reload"],
-        may_read_files=row["may_read_files"],
+        missing_grants=_missing_grants(row),
     )
     running = {found["name"].lower(): _running(found) for found in session.rows(load_sql("tuning/settings"))}
     overrides = tuple(Override(**found) for found in session.rows(load_sql("tuning/overrides")))
@@ -157,16 +157,20 @@ def look(session: Session) -> Seen:
 
 def file_lines(session: Session, server: Server) -> tuple[tuple[FileLine, ...] | None, str]:
     """Return the lines of the server's files; None and the reason, with the GRANT, where they may not be read."""
-    missing = (
-        f'the role {server.login} may not read the files: GRANT SELECT ON pg_file_settings TO "{server.login}"; '
-        f'GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO "{server.login}"'
-    )
-    if not server.may_read_files:
-        return None, missing
+    if server.missing_grants:
+        return None, f"the role {server.login} may not read the files: {'; '.join(server.missing_grants)}"
     try:
         return tuple(_line(row) for row in session.rows(load_sql("tuning/file_settings"))), ""
-    except AccessDeniedError:
-        return None, missing
+    except AccessDeniedError as error:
+        return None, str(error).rstrip(".")
+
+
+def _missing_grants(row: Mapping[str, Any]) -> tuple[str, ...]:
+    grants = {
+        "may_select_files": "GRANT SELECT ON pg_file_settings",
+        "may_show_files": "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings()",
+    }
+    return tuple(f'{grant} TO "{row["login"]}"' for right, grant in grants.items() if not row[right])
 
 
 def _running(row: Mapping[str, Any]) -> Running:

@@ -77,7 +77,8 @@ def file_result(rows: Sequence[Row], seen: Seen, *, managed: str) -> CheckResult
         Verdict.CRITICAL if bad else Verdict.OK,
         " ".join(sentences) or f"{len(seen.lines)} lines of {', '.join(files) or 'no file'} are read without a fault.",
         (Measurement("lines with a fault", len(bad), "", 1, 1),),
-        "Mend these lines before the next restart; `ALTER SYSTEM RESET` removes one of postgresql.auto.conf."
+        "Mend them before the next restart (`ALTER SYSTEM RESET` removes one of postgresql.auto.conf), and look again: "
+        "while one has a fault the server may not look at the others."
         if bad
         else "",
         Coverage(seen=files or ("no file",), tool=tool),
@@ -92,7 +93,7 @@ def table(rows: Sequence[Row], seen: Seen) -> list[str]:
     body = [
         (
             row.name,
-            row.shown(row.recommended),
+            row.recommended if row.state is State.REFUSED else row.shown(row.recommended),
             "unknown" if unread else f"{row.shown(row.filed)}{f' ({row.line.place})' if row.line else ''}",
             row.shown(row.running) or "-",
             row.state.value,
