@@ -78,7 +78,7 @@ class Tuned:
                 "data_directory": str(self.cluster.data),
                 "service_restart": units.command("restart"),
                 "trial": [str(self.cluster.binaries / "postgres"), "-C", "{name}", "-D", "{data}"],
-                "restart_seconds": 20,
+                "restart_seconds": 8,
                 "database": DRIFT,
             },
         }
@@ -195,6 +195,7 @@ class Tuned:
             sql.execute("ALTER ROLE dba RESET ALL")
             sql.execute("UPDATE evolution_state SET config = DEFAULT")
             sql.execute("SELECT pg_reload_conf()")
+            sql.execute("SELECT count(*) FROM pg_file_settings")  # tells this session what waits
             waits = sql.execute("SELECT count(*) FROM pg_settings WHERE pending_restart").fetchone()[0]
         if waits:
             self.cluster.restart()

@@ -19,7 +19,7 @@ from tdev_operators.core.database.tuning.restart import Restart
 from tdev_operators.core.database.tuning.statements import alter_system
 from tdev_operators.core.database.tuning.told import owner_of
 from tdev_operators.core.database.tuning.triangle import counting_line, rows_of
-from tdev_operators.core.database.tuning.units import in_base_units, same
+from tdev_operators.core.database.tuning.units import in_base_units, same, same_words
 from tdev_operators.core.errors import BusyError, InputError, ProofFailedError
 from tdev_operators.core.recovery.approvals import refuse_unapproved
 from tdev_operators.core.recovery.journal import Journal
@@ -140,7 +140,9 @@ class Tuning:
         if not work.begun:
             preflight.refuse_closed_window(self._settings, self.request, self._ports.clock())
             with alone(self._ports.care.database, JOB) as session:
-                work.save()
+                if not work.saved:
+                    self._align(session, changes)
+                    work.save()
                 self._set_all(session, changes)
                 expected = self._all_expected(session, changes)
                 if complaint := work.trial(changes):
@@ -168,7 +170,7 @@ class Tuning:
         for change in changes:
             self._check()
             now = look(session).in_auto(change.name)
-            if now not in (change.former, change.value):
+            if not any(same_words(change.name, now, known) for known in (change.former, change.value)):
                 raise BusyError(
                     f"{change.name} became {now!r} in postgresql.auto.conf while this run waited; look who did it, and "
                     "start anew."
@@ -177,6 +179,15 @@ class Tuning:
             self._note("tuning_set", {"setting": change.name, "value": change.value, "former": change.former})
             session.rows(alter_system(change.name, change.value))
             self._progress(change.told)
+
+    def _align(self, session: Session, changes: list[Change]) -> None:
+        """Let the file say what runs where it is ahead of that, so that its copy is one that the server starts with."""
+        for change in changes:
+            now = look(session).in_auto(change.name)
+            ahead = now is not None and same_words(change.name, now, change.value)
+            if ahead and not same_words(change.name, now, change.former):
+                self._note("tuning_aligned", {"setting": change.name, "value": change.former})
+                session.rows(alter_system(change.name, change.former))
 
     def _intend(self, change: Change) -> None:
         last = self.journal.last(change.step)
@@ -223,13 +234,13 @@ class Tuning:
         return wanted
 
     def _not_in_force(self, expected: Mapping[str, str], loaded_at: Any) -> dict[str, str]:
-        """Ask in a new session; a value that ours brings along is known by the time at which the files were read."""
+        """Ask in a new session; what that cannot show is known by the time at which the files were read."""
         with self._ports.care.database.session(application_name=SESSION_NAME) as session:
             seen = look(session)
         wrong = {}
         for name, value in expected.items():
             setting = seen.running[name.lower()]
-            hidden = setting.is_ours or setting.is_overridden
+            hidden = setting.is_ours or setting.is_overridden or setting.needs_restart
             if seen.server.loaded_at <= loaded_at if hidden else not same(setting.kind, setting.setting, value):
                 wrong[name] = setting.setting
         return wrong

@@ -8,7 +8,7 @@ from tdev_operators.core.database.tuning.reading import Seen
 from tdev_operators.core.database.tuning.settings import TuningSettings
 from tdev_operators.core.database.tuning.statements import alter_system_text, elsewhere
 from tdev_operators.core.database.tuning.triangle import Row, State
-from tdev_operators.core.database.tuning.units import written
+from tdev_operators.core.database.tuning.units import LISTS, same_words, split_list, written
 from tdev_operators.core.errors import InputError
 from tdev_operators.core.recovery.journal import Journal
 
@@ -124,7 +124,9 @@ def forward(
     for row in rows:
         if named and row.name.lower() not in named:
             continue
-        kind: Kind = "restart" if row.setting and row.setting.needs_restart else "reload"
+        # What runs already and only the files say otherwise needs no restart.
+        restarts = row.setting is not None and row.setting.needs_restart and row.state is not State.FADES
+        kind: Kind = "restart" if restarts else "reload"
         if why := _obstacle(row):
             if named:
                 raise InputError(why)
@@ -132,10 +134,11 @@ def forward(
         elif row.needs_change and kind not in request.kinds:
             left_out.append(f"{row.name} differs and is of the kind {kind!r}, which was not asked for.")
         elif row.needs_change:
-            value = written(settings.database[_spelt(settings, row.name)])
-            changes.append(
-                Change(row.name, kind, value, seen.in_auto(row.name), row.running, row.shown(row.running) or "-")
-            )
+            value = _or_none(row.name, written(settings.database[_spelt(settings, row.name)]))
+            runs = row.shown(row.running)
+            # One that waits in the file already: the way back is what runs, not what waits.
+            former = _or_none(row.name, runs) if row.state is State.RESTART else seen.in_auto(row.name)
+            changes.append(Change(row.name, kind, value, former, row.running, runs or "-"))
     changes += _of_application(request, settings, application, named)
     return Plan(tuple(changes), tuple(left_out))
 
@@ -157,9 +160,11 @@ def backward(former: Journal, seen: Seen, application: Mapping[str, Any]) -> Pla
         if entry is None or entry.event == "undone":
             continue
         now = application.get(done.name) if done.kind == "application" else seen.in_auto(done.name)
-        if now == done.former and entry.event != "done":
+        as_before = now == done.former if done.kind == "application" else same_words(done.name, now, done.former)
+        as_made = now == done.value if done.kind == "application" else same_words(done.name, now, done.value)
+        if as_before and entry.event != "done":
             continue  # it was killed before it came to that
-        if now not in (done.value, done.former):
+        if not as_before and not as_made:
             raise InputError(
                 f"{done.name} is {now!r} by now, and not the {done.value!r} of {former.recovery_id}; somebody has "
                 "changed it since, so take it back by hand."
@@ -200,6 +205,11 @@ def _obstacle(row: Row) -> str:
             return f"{row.name} stands on the server's command line, which goes before its files; change it there."
         case _:
             return ""
+
+
+def _or_none(name: str, text: str) -> str | None:
+    """Return a text for postgresql.auto.conf; an empty list is no line there."""
+    return None if name.lower() in LISTS and not split_list(text) else text
 
 
 def _spelt(settings: TuningSettings, name: str) -> str:

@@ -9,7 +9,7 @@ from tdev_operators.core.database.tuning.ports import TuningPorts
 from tdev_operators.core.database.tuning.reading import Seen, look
 from tdev_operators.core.database.tuning.told import owner_of
 from tdev_operators.core.database.tuning.triangle import bad_lines
-from tdev_operators.core.database.tuning.units import in_base_units
+from tdev_operators.core.database.tuning.units import in_base_units, same_words
 from tdev_operators.core.errors import AccessDeniedError, InputError, TdevError
 from tdev_operators.core.maintenance_window import is_open, next_opening
 from tdev_operators.core.settings import Settings
@@ -116,6 +116,19 @@ def _of_a_restart(
                 "recovery.database_host, or do by hand what the dry run prints."
             )
         )
+    planned = {change.name.lower(): change for change in changes}
+    for name, setting in seen.running.items():
+        if not setting.pending_restart or not setting.needs_restart:
+            continue
+        waiting = next((line.setting for line in reversed(seen.lines_of(name)) if line.name), "its default")
+        own = planned.get(name)
+        if own is None or not same_words(name, waiting, own.value):
+            found.append(
+                InputError(
+                    f"{setting.name} = {waiting} waits in the files for a restart too, and would count with it; take it "
+                    "out of there or recommend it, so that the way back leads to what runs."
+                )
+            )
     try:
         refuse_closed_window(settings, request, ports.clock())
         memory.refuse(memory_objections(ports, settings, _in_base(changes, seen), seen))

@@ -149,9 +149,10 @@ def look(session: Session) -> Seen:
         may_reload=row["may_reload"],
         missing_grants=_missing_grants(row),
     )
+    # The files first: reading them is what tells this session which settings wait for a restart.
+    lines, unread = file_lines(session, server)
     running = {found["name"].lower(): _running(found) for found in session.rows(load_sql("tuning/settings"))}
     overrides = tuple(Override(**found) for found in session.rows(load_sql("tuning/overrides")))
-    lines, unread = file_lines(session, server)
     return Seen(server, running, lines, unread, overrides)
 
 

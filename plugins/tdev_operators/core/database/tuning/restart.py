@@ -54,15 +54,19 @@ class Restart:
         """Whether the server may have been told to restart, so that only the world can say how far that came."""
         return self._journal.last(RESTART) is not None
 
+    @property
+    def saved(self) -> bool:
+        """Whether there is a copy of the file as it was."""
+        return self._journal.done(SAVED) is not None
+
     def save(self) -> None:
         """Copy the file that ALTER SYSTEM writes, before it does.
 
         Raises:
             CommandFailedError: the host says no.
         """
-        if self._journal.done(SAVED) is None:
-            self._must(self._rules.save_file)
-            self._journal.note(SAVED, "done", copy=self._copy)
+        self._must(self._rules.save_file)
+        self._journal.note(SAVED, "done", copy=self._copy)
 
     def trial(self, changes: Sequence[Change]) -> str:
         """Have the server's program read its files without starting; return its complaint, if it has one."""
@@ -156,7 +160,7 @@ class Restart:
         """Wait for a server that started after the moment; after any, when none is given."""
         now = alive_at = time.monotonic()
         deadline = now + self._rules.restart_seconds
-        while now < deadline and now - alive_at < _SETTLE_SECONDS:
+        while now < deadline and now - alive_at < min(_SETTLE_SECONDS, self._rules.restart_seconds / 4):
             self._check()
             started = self._started_at()
             if started is not None and (since is None or started > since):

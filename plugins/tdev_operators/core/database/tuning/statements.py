@@ -8,7 +8,8 @@ from tdev_operators.core.database.tuning.units import LISTS, split_list
 def alter_system(name: str, value: str | None) -> Composed:
     """Return the statement that writes a setting into postgresql.auto.conf; None takes it out of there."""
     named = SQL(".").join(Identifier(part) for part in name.split("."))
-    if value is None:
+    # An empty list would be written as a list of one element without a name, with which the server does not start.
+    if value is None or (name.lower() in LISTS and not split_list(value)):
         return SQL("-- a setting out of postgresql.auto.conf\nALTER SYSTEM RESET {}").format(named)
     return SQL("-- a setting into postgresql.auto.conf\nALTER SYSTEM SET {} = {}").format(named, _literals(name, value))
 
@@ -38,5 +39,4 @@ def elsewhere(owner: str, name: str, value: str, *, needs_restart: bool) -> str:
 def _literals(name: str, value: str) -> Composable:
     if name.lower() not in LISTS:
         return Literal(value)
-    elements = split_list(value)
-    return SQL(", ").join(Literal(element) for element in elements) if elements else Literal("")
+    return SQL(", ").join(Literal(element) for element in split_list(value))

@@ -103,6 +103,13 @@ LISTS = frozenset(
 )
 
 
+def same_words(name: str, one: str | None, other: str | None) -> bool:
+    """Whether two texts of postgresql.auto.conf say the same; None is no line."""
+    if one is None or other is None or name.lower() not in LISTS:
+        return one == other
+    return split_list(one) == split_list(other)
+
+
 def split_list(text: str) -> list[str]:
     """Return the elements of a list, without their quotes."""
     elements = re.findall(r'\s*("(?:[^"]|"")*"|[^,]*)\s*(?:,|$)', text)
