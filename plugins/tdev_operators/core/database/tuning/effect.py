@@ -47,7 +47,7 @@ def judge(samples: Sequence[Sample] | None, now: Sample, *, effect_hours: float)
     early; worse than before is a WARNING.
     """
     if samples is None:
-        summary = "Nobody knows what was changed and how it was before."
+        summary = "Nobody knows what was changed and how it was before: the ledger's database is down."
         skipped = {"the samples": "the ledger's database is down"}
         return CheckResult(CHECK, Verdict.UNKNOWN, summary, coverage=Coverage(skipped=skipped))
     change = next((one for one in reversed(samples) if one.facts.get("moment") == BEFORE), None)
@@ -68,7 +68,7 @@ def judge(samples: Sequence[Sample] | None, now: Sample, *, effect_hours: float)
     precedes = span(base, change) if base and not beginning else since_the_beginning(change)
     if follows is None or precedes is None:
         reason = "the statistics were reset meanwhile, or the server crashed"
-        summary = f"The effect of {about} cannot be measured."
+        summary = f"The effect of {about} cannot be measured: {reason}."
         return CheckResult(CHECK, Verdict.UNKNOWN, summary, coverage=Coverage(skipped={"the counters": reason}))
     told = ["before: all since the counters began, for no sample is a day older than the change"] if beginning else []
     return _compared(about, change, after, precedes, follows, told)

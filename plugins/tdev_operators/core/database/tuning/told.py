@@ -60,7 +60,7 @@ def file_result(rows: Sequence[Row], seen: Seen, *, managed: str) -> CheckResult
         if owner:
             reason = f"they belong to {_OWNERS[owner]}"
             hint = f"Switch {FILE_ERRORS} off in [[out_of_scope]], with this reason."
-        summary = "Nobody knows whether the server would start with its files."
+        summary = f"Nobody knows whether the server would start with its files: {reason}."
         return CheckResult(
             FILE_ERRORS, Verdict.UNKNOWN, summary, hint=hint, coverage=Coverage(skipped={"the files": reason})
         )

@@ -91,7 +91,7 @@ def _of_pools(
     clients, pool = pools.figure(values, "max_connections"), pools.figure(values, "connection_pool_size")
     if clients is None or pool is None:
         reason = "neither the application nor [tuning.application] tells max_connections and connection_pool_size"
-        summary = "Nobody knows whether the application's connections fit into the database."
+        summary = f"Nobody knows whether the application's connections fit into the database: {reason}."
         return CheckResult(pools.CHECK, Verdict.UNKNOWN, summary, coverage=Coverage(skipped={"pools": reason}))
     reserved = sum(
         int(seen.running[name].setting)
@@ -129,4 +129,5 @@ def _of_effect(ports: TuningPorts, settings: Settings, ledger: ItemStore) -> Che
 
 def _unknown(check: str, summary: str, error: TdevError) -> CheckResult:
     reason = str(error).rstrip(".")
-    return CheckResult(check, Verdict.UNKNOWN, summary, coverage=Coverage(skipped={"the look": reason}))
+    said = f"{summary.rstrip('.')}: {reason}."
+    return CheckResult(check, Verdict.UNKNOWN, said, coverage=Coverage(skipped={"the look": reason}))
