@@ -58,6 +58,7 @@ def test_its_life(house):
         ("daily", "health_check", "0 9 * * *"),
         ("monthly", "dr_drill", "0 8 5,15,25 * *"),
         ("weekly", "full_backup", "0 3 * * 1"),
+        ("weekly", "performance_tuning", "0 4 * * 3"),
     ]
 
     with psycopg.connect(**system.control.conninfo("airflow"), autocommit=True) as metadata:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tdev_operators.core.backup import check_names as backup
+from tdev_operators.core.database.tuning import check_names as tuning
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.verdicts import CheckResult
 
@@ -75,7 +76,7 @@ def refuse_unknown_names(settings: "Settings", known: Iterable[str]) -> None:
             ("silences", [entry.check for entry in settings.silences], backup.is_named),
         )
         for pattern in patterns
-        if not (any(covers(pattern, name) for name in names) or others(pattern))
+        if not (any(covers(pattern, name) for name in names) or others(pattern) or tuning.is_named(pattern))
     ]
     if wrong:
         raise SettingsError("\n".join(wrong))

@@ -5,6 +5,7 @@ from typing import Any
 
 from tdev_operators.core.database.alone import alone
 from tdev_operators.core.database.tuning import application, effect, pools, sampling, told
+from tdev_operators.core.database.tuning.check_names import ABOUT
 from tdev_operators.core.database.tuning.ports import TuningPorts
 from tdev_operators.core.database.tuning.preflight import memory_objections
 from tdev_operators.core.database.tuning.reading import Seen, look
@@ -16,7 +17,6 @@ from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult, Coverage, OutOfScope, Verdict
 
 JOB = "tuning"
-CHECKS = (told.DATABASE, told.FILE_ERRORS, pools.CHECK, application.CHECK, effect.CHECK)
 
 
 def compare(
@@ -47,7 +47,7 @@ def compare(
     ]
     for result in results:
         progress(f"{result.check}: {result.verdict}: {result.summary}")
-    off = {entry.check: entry for entry in settings.out_of_scope if entry.check in CHECKS}
+    off = {entry.check: entry for entry in settings.out_of_scope if entry.check in ABOUT}
     return ItemOutcome(
         tuple(result for result in results if result.check not in off),
         started_at,
