@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tdev_operators.core.database.tuning import application
-from tdev_operators.core.errors import AccessDeniedError, BusyError, InputError, ProofFailedError, TargetTimeoutError
 from tdev_operators.core.database.tuning.statements import alter_system_text, elsewhere
+from tdev_operators.core.errors import AccessDeniedError, BusyError, InputError, ProofFailedError, TargetTimeoutError
 
 RELOADED = ("work_mem", "maintenance_work_mem")
 
@@ -22,7 +22,10 @@ def test_drift_is_applied_proven_and_taken_back(tuned):
     noted = []
     request = tuned.request()
     lines = tuned.step(request, "look")
-    assert "ALTER SYSTEM SET \"work_mem\" = '16MB';  -- 5MB runs; way back: ALTER SYSTEM SET \"work_mem\" = '5MB';" in lines
+    assert (
+        "ALTER SYSTEM SET \"work_mem\" = '16MB';  -- 5MB runs; way back: ALTER SYSTEM SET \"work_mem\" = '5MB';"
+        in lines
+    )
     assert "SELECT pg_reload_conf();" in lines
     assert "left out: shared_buffers differs and is of the kind 'restart', which was not asked for." in lines
     tuned.step(request, "apply", note=lambda event, facts: noted.append((event, facts["setting"])))
@@ -102,7 +105,9 @@ def test_with_alter_system_switched_off_the_change_is_printed(tuned):
         sql.execute("SELECT pg_reload_conf()")
     try:
         lines = tuned.step(tuned.request(dry_run=True), "look")
-        assert any(line.startswith("in the file that the server's configuration comes from: work_mem") for line in lines)
+        assert any(
+            line.startswith("in the file that the server's configuration comes from: work_mem") for line in lines
+        )
         with pytest.raises(InputError, match="allow_alter_system is off"):
             tuned.step(tuned.request(), "look")
     finally:
@@ -234,7 +239,7 @@ def test_the_application_is_changed_proven_and_taken_back(tuned):
 def test_an_application_that_refuses_a_value_is_quoted(tuned):
     settings = tuned.settings(application={"cache_ttl": "long"})
     request = tuned.request(reload=False, application=True)
-    with pytest.raises(InputError, match="refused .* with status 422"):
+    with pytest.raises(InputError, match=r"refused .* with status 422"):
         tuned.all_steps(request, settings=settings)
 
 

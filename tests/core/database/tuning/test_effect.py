@@ -48,7 +48,9 @@ def test_a_day_later_both_days_stand_side_by_side():
     after = sample(24, blocks_hit=900 * 600 + 2400 * 24, temp_files=600, temp_bytes=600 * 10 * 1024**2)
     result = judged([sample(-24), before()], after)
     assert result.verdict == "OK"
-    assert "work_mem (tuning-1) was changed at 2026-11-25 04:00 UTC. Nothing became noteworthily worse" in result.summary
+    assert (
+        "work_mem (tuning-1) was changed at 2026-11-25 04:00 UTC. Nothing became noteworthily worse" in result.summary
+    )
     lines = "\n".join(result.details)
     assert "cache hits in %: 90.00 before, 96.00 after" in lines
     assert "temporary files a day: 24.0 before, 0.0 after" in lines

@@ -97,7 +97,11 @@ def test_a_window_that_closes_during_the_approval_stops_it(tuned):
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("shared_buffers", "60GB", "With shared_buffers the server takes about 60.* GiB of shared memory, more than 40 %"),
+        (
+            "shared_buffers",
+            "60GB",
+            "With shared_buffers the server takes about 60.* GiB of shared memory, more than 40 %",
+        ),
         ("max_connections", 262_143, "With max_connections the server takes about .* of shared memory"),
     ],
 )
@@ -242,15 +246,15 @@ def test_a_server_that_was_left_down_in_the_middle_of_its_restart_is_started(tun
     for step in ("look", "approve"):
         tuned.step(request, step)
 
-    class Cut(Exception):
+    class CutError(Exception):
         pass
 
     def cut(line):
         if "told to restart" in line:
-            raise Cut
+            raise CutError
 
     halfway = tuned.settings(service_restart=tuple(tuned.units.command("stop")))
-    with pytest.raises(Cut):
+    with pytest.raises(CutError):
         tuned.step(request, "restart", settings=halfway, progress=cut)
     assert not tuned.cluster.running
     tuned.step(request, "restart")
@@ -266,7 +270,11 @@ def test_killed_before_a_step_the_retry_finishes(tuned, event):
     environment = {**os.environ, **tuned.environment, "TDEV_SETTINGS": str(tuned.settings_file)}
     program = Path(__file__).with_name("killed_restart.py")
     ended = subprocess.run(
-        [sys.executable, program, request.tuning_id, event], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, program, request.tuning_id, event],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     tuned.step(request, "restart")
@@ -302,8 +310,8 @@ def test_a_raised_max_connections_goes_to_standbys_first(tuned, standby):
         tuned.step(asked(tuned), "look", settings=settings)
     info = standby.conninfo("t_developer", user="dba")
     connection = {
-        **{"conn_type": "postgres", "host": info["host"], "port": info["port"]},
-        **{"login": "dba", "password": info["password"], "schema": "t_developer"},
+        "conn_type": "postgres", "host": info["host"], "port": info["port"],
+        "login": "dba", "password": info["password"], "schema": "t_developer",
     }
     known = {**tuned.environment, "AIRFLOW_CONN_TDEV_STANDBY": json.dumps(connection)}
     type(tuned).environment, kept = property(lambda _: known), type(tuned).environment

@@ -100,12 +100,20 @@ def test_for_people():
 @pytest.mark.parametrize(
     ("kind", "value", "says"),
     [
-        (KILOBYTES, "16 apples", "work_mem = '16 apples' has a unit that it cannot have with one of the units B, kB, MB"),
+        (
+            KILOBYTES,
+            "16 apples",
+            "work_mem = '16 apples' has a unit that it cannot have with one of the units B, kB, MB",
+        ),
         (KILOBYTES, "much", "work_mem = 'much' is no number"),
         (SECONDS, "1MB", "checkpoint_timeout = '1MB' has a unit that it cannot have with one of the units us, ms, s"),
         (SECONDS, 5, "checkpoint_timeout = '5' is out of range; give a value from 30s to 1d."),
         (Kind("fsync", "bool"), "perhaps", "fsync = 'perhaps' is no switch; write on or off."),
-        (Kind("wal_level", "enum", choices=("minimal", "replica")), "all", "wal_level = 'all' is not one of minimal, re"),
+        (
+            Kind("wal_level", "enum", choices=("minimal", "replica")),
+            "all",
+            "wal_level = 'all' is not one of minimal, re",
+        ),
         (Kind("max_connections", "integer"), "200MB", "has a unit that it cannot have without a unit"),
     ],
 )

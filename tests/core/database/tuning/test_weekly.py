@@ -1,6 +1,5 @@
 """The weekly look at a real server, by a role of few rights."""
 
-from dataclasses import replace
 
 import pytest
 
@@ -138,9 +137,10 @@ def test_an_override_is_said_with_what_takes_it_away(tuned, found):
 
 def test_a_value_that_our_own_session_brings_is_judged_by_the_file(tuned, found):
     recommended = {"statement_timeout": "30s"}
-    assert "statement_timeout is 0 and not the recommended 30s." in found(tuning={"database": recommended})[
-        "tuning.database"
-    ].summary
+    assert (
+        "statement_timeout is 0 and not the recommended 30s."
+        in found(tuning={"database": recommended})["tuning.database"].summary
+    )
     with tuned.sql() as sql:
         sql.execute("ALTER SYSTEM SET statement_timeout = '0.5min'")
     assert found(tuning={"database": recommended})["tuning.database"].verdict == "OK"

@@ -176,7 +176,7 @@ def backward(former: Journal, seen: Seen, application: Mapping[str, Any]) -> Pla
 
 
 def printed(plan: Plan, rows: Sequence[Row], owner: str) -> list[str]:
-    """Return the plan line by line: what is done in order, and what is not; with an owner of the files, what they do."""
+    """Return the plan line by line: what is done in order, and what is not; with an `owner`, what that one does."""
     wants_restart = {row.name for row in rows if row.setting and row.setting.needs_restart}
     if owner:
         database = [

@@ -125,8 +125,8 @@ def _of_a_restart(
         if own is None or not same_words(name, waiting, own.value):
             found.append(
                 InputError(
-                    f"{setting.name} = {waiting} waits in the files for a restart too, and would count with it; take it "
-                    "out of there or recommend it, so that the way back leads to what runs."
+                    f"{setting.name} = {waiting} waits in the files for a restart too, and would count with it; take "
+                    "it out of there or recommend it, so that the way back leads to what runs."
                 )
             )
     try:
