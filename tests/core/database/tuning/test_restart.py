@@ -283,6 +283,26 @@ def test_killed_before_a_step_the_retry_finishes(tuned, event):
     assert tuned.running("shared_buffers") == "128MB"
 
 
+def test_killed_before_the_way_back_the_retry_takes_it(tuned, tmp_path):
+    with tuned.sql() as sql:
+        sql.execute("GRANT ALTER SYSTEM ON PARAMETER shared_preload_libraries TO dba")
+    poison = {"shared_preload_libraries": "no_such_library"}
+    settings = tuned.settings(database=poison)
+    request = asked(tuned)
+    for step in ("look", "approve"):
+        tuned.step(request, step, settings=settings)
+    environment = {**os.environ, **tuned.environment, "TDEV_SETTINGS": str(tuned.settings_file)}
+    program = Path(__file__).with_name("killed_restart.py")
+    argv = [sys.executable, program, request.tuning_id, "tuning_way_back"]
+    ended = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert not tuned.cluster.running
+    with pytest.raises(ProofFailedError, match="The former file is back, and the server runs with it"):
+        tuned.step(request, "restart", settings=settings)
+    assert "no_such_library" not in tuned.auto
+    assert tuned.running("work_mem") == "4MB"
+
+
 @pytest.fixture
 def standby(tuned, supervisor):
     """A standby of the server, with its `max_connections`."""
@@ -310,8 +330,12 @@ def test_a_raised_max_connections_goes_to_standbys_first(tuned, standby):
         tuned.step(asked(tuned), "look", settings=settings)
     info = standby.conninfo("t_developer", user="dba")
     connection = {
-        "conn_type": "postgres", "host": info["host"], "port": info["port"],
-        "login": "dba", "password": info["password"], "schema": "t_developer",
+        "conn_type": "postgres",
+        "host": info["host"],
+        "port": info["port"],
+        "login": "dba",
+        "password": info["password"],
+        "schema": "t_developer",
     }
     known = {**tuned.environment, "AIRFLOW_CONN_TDEV_STANDBY": json.dumps(connection)}
     type(tuned).environment, kept = property(lambda _: known), type(tuned).environment

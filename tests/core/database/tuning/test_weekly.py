@@ -1,6 +1,5 @@
 """The weekly look at a real server, by a role of few rights."""
 
-
 import pytest
 
 from tdev_operators.core.database.tuning.weekly import compare
