@@ -34,7 +34,9 @@ def test_drift_is_applied_proven_and_taken_back(tuned):
     result = tuned.step(request, "result")
     assert result.verdict == "OK"
     assert "work_mem, maintenance_work_mem are in force, proven; asked for by lead." in result.summary
-    assert tuned.undo(request).verdict == "OK"
+    back = tuned.undo(request)
+    assert back.verdict == "OK"
+    assert back.summary.startswith(f"work_mem, maintenance_work_mem are as before {request.tuning_id}, proven;")
     assert tuned.running("work_mem") == "5MB"
     assert tuned.running("maintenance_work_mem") == "64MB"
     assert "maintenance_work_mem" not in tuned.auto, "it was not there before"

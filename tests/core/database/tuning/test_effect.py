@@ -134,11 +134,17 @@ def test_a_change_on_postgresql_15_is_applied_and_its_effect_measured(old):
     with old.sql() as sql:
         for _ in range(30):
             sql.execute("SELECT count(*) FROM metrics")
+        sql.execute("/* the application's */ SELECT count(*) FROM agents")
+        sql.execute("CREATE ROLE somebody PASSWORD 'hush'")
+        sql.execute("DROP ROLE somebody")
     request = old.request(names=("work_mem",))
     old.step(request, "look")
     with old.ports() as ports:
         settings = old.settings()
         first = sampling.take(ports, settings, moment="before", tuning_id=request.tuning_id, changes=["work_mem"])
+        texts = [text for *_, text in first.facts["statements"].values()]
+        assert "/* the application's */ SELECT count(*) FROM agents" in texts
+        assert not [text for text in texts if "CREATE ROLE" in text], "a password stands in such a text"
         old.step(request, "apply")
         assert old.running("work_mem") == "16MB"
         with old.sql() as sql:

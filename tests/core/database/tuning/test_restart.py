@@ -175,7 +175,7 @@ def test_a_poison_that_waited_in_the_file_already_is_not_the_way_back(tuned):
 def test_what_somebody_else_left_waiting_for_a_restart_is_not_brought_in_with_ours(tuned):
     with tuned.sql() as sql:
         sql.execute("ALTER SYSTEM SET max_worker_processes = 9")
-    with pytest.raises(InputError, match="max_worker_processes = 9 waits in the files for a restart too"):
+    with pytest.raises(InputError, match="max_worker_processes = '9' waits in the files for a restart too"):
         tuned.step(asked(tuned), "look")
 
 

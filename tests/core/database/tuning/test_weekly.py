@@ -70,6 +70,7 @@ def test_a_value_that_the_file_no_longer_has_is_about_to_fade(tuned, found):
         ("shared_buffers = 'plenty'", "shared_buffers = 'plenty': setting could not be applied."),
         ("no_such_setting = 1", "no_such_setting = '1': unrecognized configuration parameter."),
         ("work_mem = = 1", "syntax error"),
+        ("ssl_passphrase_secret = 'hush'", "ssl_passphrase_secret = ***: unrecognized configuration parameter."),
     ],
 )
 def test_a_line_with_a_fault_is_critical_and_named(tuned, found, fault, says):

@@ -38,7 +38,8 @@ def result_of(journal: Journal, requested_by: str) -> CheckResult:
     never = [name for name, entry in ended.items() if entry is None]
     sentences = []
     if done:
-        sentences.append(f"{', '.join(done)} {'is' if len(done) == 1 else 'are'} in force, proven; {who}.")
+        state = f"as before {plan.undo}" if plan.undo else "in force"
+        sentences.append(f"{', '.join(done)} {'is' if len(done) == 1 else 'are'} {state}, proven; {who}.")
     if not plan.changes:
         sentences.append(f"Nothing differs of what was asked for; {who}.")
     if back:

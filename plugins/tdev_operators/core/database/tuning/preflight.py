@@ -98,7 +98,7 @@ def _of_the_files(settings: Settings, changes: Sequence[Change], seen: Seen) -> 
         line = bad[0]
         found.append(
             InputError(
-                f"{line.place} has a fault ({line.name} = {line.setting!r}: {line.error}), with which a reload may "
+                f"{line.place} has a fault ({line.name} = {line.shown}: {line.error}), with which a reload may "
                 "change nothing and a restart fails; mend it first."
             )
         )
@@ -120,12 +120,12 @@ def _of_a_restart(
     for name, setting in seen.running.items():
         if not setting.pending_restart or not setting.needs_restart:
             continue
-        waiting = next((line.setting for line in reversed(seen.lines_of(name)) if line.name), "its default")
+        waits = next(iter(reversed(seen.lines_of(name))), None)
         own = planned.get(name)
-        if own is None or not same_words(name, waiting, own.value):
+        if own is None or waits is None or not same_words(name, waits.setting, own.value):
             found.append(
                 InputError(
-                    f"{setting.name} = {waiting} waits in the files for a restart too, and would count with it; take "
+                    f"{setting.name} = {waits.shown if waits else 'its default'} waits in the files for a restart too, and would count with it; take "
                     "it out of there or recommend it, so that the way back leads to what runs."
                 )
             )

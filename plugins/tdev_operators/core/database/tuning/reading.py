@@ -1,5 +1,6 @@
 """What a server says about its settings: what runs, what its files hold, what roles and databases have of their own."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from tdev_operators.core.sql import load_sql
 
 AUTO = "postgresql.auto.conf"  # what ALTER SYSTEM writes, and the last that is read
 RESTART = "postmaster"
+_SECRET = re.compile(r"conninfo|passphrase|password|secret|token|key", re.IGNORECASE)
 _OURS = ("client", "session", "interactive")  # values that our own session brought with it
 _OWN = ("database", "user", "database user")  # ALTER DATABASE, ALTER ROLE
 
@@ -70,6 +72,11 @@ class FileLine:
     def place(self) -> str:
         """File and line, for people."""
         return f"{self.file.rpartition('/')[2]}:{self.line}"
+
+    @property
+    def shown(self) -> str:
+        """Its value for people; a password may stand in one of these."""
+        return "***" if _SECRET.search(self.name) else repr(self.setting)
 
     @property
     def is_auto(self) -> bool:

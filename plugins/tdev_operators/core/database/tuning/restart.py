@@ -117,9 +117,7 @@ class Restart:
                     f"{self._rules.database_service} runs by its host's word and does not let us in; nothing is taken "
                     "back. See the server's log and the way to it."
                 )
-            self._go_back(
-                changes, f"The server did not come up within {self._rules.restart_seconds:g} s with {_named(changes)}."
-            )
+            self._go_back(changes, f"The server did not come up with {_named(changes)}.")
         wrong = self._not_in_force(expected)
         if wrong:
             name, runs = next(iter(wrong.items()))

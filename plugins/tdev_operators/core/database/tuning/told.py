@@ -135,7 +135,7 @@ def _hint(rows: Sequence[Row], seen: Seen, owner: str) -> str:
 
 
 def _of(line: FileLine) -> str:
-    return f"{line.place}: {line.name} = {line.setting!r}" if line.name else line.place
+    return f"{line.place}: {line.name} = {line.shown}" if line.name else line.place
 
 
 def _overrides(rows: Sequence[Row], overrides: Sequence[Override]) -> list[str]:
