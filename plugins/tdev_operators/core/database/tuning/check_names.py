@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 ABOUT: Mapping[str, str] = {
     "tuning.database": "recommended, in the file, running: where they differ, and what waits for a reload or a restart",
-    "tuning.file_errors": "lines of the server's files with which it would not start; and those that a later one makes void",
+    "tuning.file_errors": "lines of the server's files with which it would not start, and lines that are void",
     "tuning.pools": "whether the application's clients fit through its pools into the database's connections",
     "tuning.application": "the application's own configuration, by its API, against what is recommended",
     "tuning.effect": "the day before the last change beside the day after",

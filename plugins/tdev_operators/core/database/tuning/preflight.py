@@ -123,10 +123,11 @@ def _of_a_restart(
         waits = next(iter(reversed(seen.lines_of(name))), None)
         own = planned.get(name)
         if own is None or waits is None or not same_words(name, waits.setting, own.value):
+            value = waits.shown if waits else "its default"
             found.append(
                 InputError(
-                    f"{setting.name} = {waits.shown if waits else 'its default'} waits in the files for a restart too, and would count with it; take "
-                    "it out of there or recommend it, so that the way back leads to what runs."
+                    f"{setting.name} = {value} waits in the files for a restart too, and would count with it; take it "
+                    "out of there or recommend it, so that the way back leads to what runs."
                 )
             )
     try:
