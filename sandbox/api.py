@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import Jsonb
 
 from sandbox.application_log import ApplicationLog, failed_login
 from sandbox.parts import PythonPart
@@ -81,6 +82,7 @@ def _application(token: str, log: ApplicationLog) -> FastAPI:
     _guard(app, token, log)
     _add_reading_routes(app)
     _add_switches(app, log)
+    _add_configuration(app, log)
     return app
 
 
@@ -165,6 +167,26 @@ def _add_switches(app: FastAPI, log: ApplicationLog) -> None:
     @app.post("/api/evolution/start")
     def start() -> dict[str, str]:
         return switch(running=True)
+
+
+def _add_configuration(app: FastAPI, log: ApplicationLog) -> None:
+    @app.get("/api/config")
+    def configuration() -> dict[str, Any]:
+        with _database() as database:
+            row = database.execute("SELECT config FROM evolution_state").fetchone() or {"config": {}}
+        return dict(row["config"])
+
+    @app.patch("/api/config")
+    def change(asked: dict[str, Any]) -> JSONResponse:
+        with _database() as database:
+            row = database.execute("SELECT config FROM evolution_state FOR UPDATE").fetchone() or {"config": {}}
+            now = row["config"]
+            for key, value in asked.items():
+                if key not in now or type(value) is not type(now[key]):
+                    return JSONResponse({"detail": f"{key} is no key, or {value!r} no value of it"}, status_code=422)
+            database.execute("UPDATE evolution_state SET config = config || %s", (Jsonb(asked),))
+        log.write("INFO", "api", f"Configuration changed over the API: {', '.join(asked)}")
+        return JSONResponse({**now, **asked})
 
 
 def _serve(environment: Mapping[str, str]) -> None:

@@ -88,6 +88,11 @@ CREATE TABLE evolution_state (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     running boolean NOT NULL,
     drift double precision NOT NULL,
-    changed_at timestamptz NOT NULL DEFAULT now()
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    -- The application's configuration, as /api/config tells and changes it.
+    config jsonb NOT NULL DEFAULT '{
+        "population_size": 150, "generation_interval": 3600, "parallel_evaluations": 50, "cache_ttl": 60,
+        "max_memory_percent": 80, "connection_pool_size": 100, "request_timeout": 30, "max_connections": 1000
+    }'
 );
 INSERT INTO evolution_state (running, drift) VALUES (true, 0.0008);

@@ -62,6 +62,8 @@ class Services:
                     part.stop()
                 case "start" if not part.running:
                     part.start()
+                case "restart":
+                    part.restart()
                 case "is-active" if not part.running:
                     return _NOT_ACTIVE, "inactive"
                 case "disable":

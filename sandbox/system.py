@@ -35,6 +35,14 @@ PUBLIC_NAMES = ("api.t-developer.com", "ws.t-developer.com", "monitor.t-develope
 OPERATORS_ADDRESS = "ops@t-developer.com"  # is alerted
 READERS_ADDRESS = "team@t-developer.com"  # wants every report
 
+# What docs/privileges.md gives to who applies tuning: these settings, and to see what stands in the files.
+TUNING_GRANTS = (
+    "GRANT SELECT ON pg_file_settings TO dba",
+    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_reload_conf() TO dba",
+    "GRANT ALTER SYSTEM ON PARAMETER max_connections, shared_buffers, work_mem, maintenance_work_mem TO dba",
+)
+DATABASE_SERVICE = "postgresql-1"
+
 
 class Sandbox:
     """A running T-Developer with everything around it. A context manager: leaving it removes every trace.
@@ -72,6 +80,7 @@ class Sandbox:
         self.settings_file = self.home / "tdev.toml"
         self.services: Mapping[str, Part] = {"t-developer-evolution": self.engine, "t-developer-api": self.api}
         self.unit_commands = Services(self.home / "services.sock", self.services)
+        self.unit_commands.add({DATABASE_SERVICE: self.source})
         self.second: SecondSide | None = None
         self._breakages = Breakages(self)
 
@@ -208,6 +217,9 @@ class Sandbox:
             database.execute("GRANT CONNECT ON DATABASE t_developer TO maintenance")
         # Who cares for the tables is a member of their owner; no superuser, as on a managed server.
         self.source.create_role("dba", member_of=("t_developer", "pg_monitor", "pg_read_all_data", "pg_maintain"))
+        with self.database() as database:
+            for grant in TUNING_GRANTS:
+                database.execute(grant)
 
     def _start_control(self) -> None:
         self.control.start()
@@ -249,6 +261,14 @@ class Sandbox:
                         "SANDBOX_TOKEN": "{token}",
                     },
                 },
+            },
+            "tuning": {
+                "database": {"shared_buffers": "160MB"},  # it has PostgreSQL's 128MB
+                "database_service": DATABASE_SERVICE,
+                "data_directory": str(self.source.data),
+                "service_restart": self.unit_commands.command("restart"),
+                "trial": [str(self.source.binaries / "postgres"), "-C", "{name}", "-D", "{data}"],
+                "restart_seconds": 30,
             },
             "public_names": [{"name": name, "port": self.tls.port} for name in PUBLIC_NAMES],
             "dns": {"resolver": f"{self.names.host}:{self.names.port}"},

@@ -144,3 +144,14 @@ def test_the_plugins_folder_hides_the_package_from_airflow():
 
     found = list(find_path_from_directory(str(REPOSITORY / "plugins"), ".airflowignore", "glob"))
     assert [path for path in found if path.endswith(".py")] == []
+
+
+def test_a_restart_with_other_settings_is_approved_first_and_told_however_it_ends(dags):
+    tuning = dags["tdev_apply_tuning"]
+    assert not tuning.timetable.can_be_scheduled
+    assert set(tuning.access_control) == {"team_lead"}
+    tasks = {task_id.removeprefix("apply_tuning."): task for task_id, task in tuning.task_dict.items()}
+    assert {"apply_tuning.look", "apply_tuning.approve"} <= tasks["restart"].get_flat_relative_ids(upstream=True)
+    assert tasks["conclude"].trigger_rule == "all_done"
+    assert tasks["report"].upstream_task_ids == {"apply_tuning.conclude"}
+    assert tuning.params["dry_run"] is True

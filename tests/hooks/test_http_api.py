@@ -1,6 +1,7 @@
 """The HTTP API: against a real server in threads, and ends that misbehave."""
 
 import http.server
+import json
 import socket
 import ssl
 import threading
@@ -43,6 +44,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
         except OSError:
             self.close_connection = True
+
+    def do_PATCH(self) -> None:
+        self.seen.append((self.path, {key.lower(): value for key, value in self.headers.items()}))
+        took = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.dumps({"took": took}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as the base class has it
         pass
@@ -93,6 +103,16 @@ def test_the_token_goes_only_with_authorised_requests(server: _Server) -> None:
     assert with_token["authorization"] == f"Bearer {TOKEN}"
     assert "authorization" not in without
     assert with_token["user-agent"] == without["user-agent"] == "tdev-maintenance-probe"
+
+
+def test_a_change_is_sent_as_json_with_the_token(server: _Server) -> None:
+    answer = _api(server.port).patch("/api/config", {"cache_ttl": 300})
+    assert answer.status == 200
+    assert json.loads(answer.body) == {"took": {"cache_ttl": 300}}
+    [(path, headers)] = server.seen
+    assert path == "/api/config"
+    assert headers["authorization"] == f"Bearer {TOKEN}"
+    assert headers["content-type"] == "application/json"
 
 
 def test_redirects_are_answers_and_bad_statuses_no_errors(server: _Server) -> None:

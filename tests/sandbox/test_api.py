@@ -52,3 +52,17 @@ def test_a_stranger_cannot_forge_log_lines(sandbox):
     before = len(_log(sandbox))
     _get(sandbox, "/agents", user_agent=b"a\x85b\tc")
     assert len(_log(sandbox)) == before + 1
+
+
+def test_the_configuration_is_told_and_taken(sandbox):
+    token = sandbox.api.token
+    headers = {"Authorization": f"Bearer {token}"}
+    url = f"{sandbox.api.url}/api/config"
+    before = _get(sandbox, "/api/config", token).json()
+    assert before["cache_ttl"] == 60
+    assert httpx.patch(url, json={"cache_ttl": 300}, timeout=10).status_code == 401
+    assert httpx.patch(url, json={"cache_ttl": 300}, headers=headers, timeout=10).json() == {**before, "cache_ttl": 300}
+    assert _get(sandbox, "/api/config", token).json()["cache_ttl"] == 300
+    for wrong in ({"cache_ttl": "long"}, {"cache_size": 1}):
+        assert httpx.patch(url, json=wrong, headers=headers, timeout=10).status_code == 422
+    httpx.patch(url, json=before, headers=headers, timeout=10)

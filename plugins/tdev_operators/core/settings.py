@@ -21,6 +21,7 @@ from tdev_operators.core.backup.settings import BackupSettings
 from tdev_operators.core.database.capacity.settings import CapacitySettings
 from tdev_operators.core.database.care.settings import CareSettings
 from tdev_operators.core.database.performance.settings import PerformanceSettings
+from tdev_operators.core.database.tuning.settings import TuningSettings
 from tdev_operators.core.drill.settings import DrillSettings
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.failover.settings import FailoverSettings
@@ -222,6 +223,7 @@ class Settings(Section):
     care: CareSettings
     performance: PerformanceSettings
     capacity: CapacitySettings
+    tuning: TuningSettings
     alerts: AlertSettings
     silences: tuple[Silence, ...] = ()
     out_of_scope: tuple[OutOfScopeSettings, ...] = ()

@@ -1,5 +1,6 @@
 """The maintained HTTP API through httpx."""
 
+import json
 import re
 import socket
 import ssl
@@ -58,16 +59,24 @@ class HttpApi:
         """Post an empty body with the bearer token; raises as `get`. No check does this: it changes the service."""
         return self._ask("POST", path)
 
-    def _ask(self, method: str, path: str, *, authorised: bool = True, forged_token: str = "") -> HttpAnswer:
+    def patch(self, path: str, body: Mapping[str, Any]) -> HttpAnswer:
+        """Send JSON with the bearer token; raises as `get`. No check does this: it changes the service."""
+        return self._ask("PATCH", path, body=json.dumps(body).encode())
+
+    def _ask(
+        self, method: str, path: str, *, authorised: bool = True, forged_token: str = "", body: bytes = b""
+    ) -> HttpAnswer:
         url, what = self._url(path), f"The API at {self.name}, asked for {path},"
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+        if body:
+            headers["Content-Type"] = "application/json"
         if authorised and self._facts.password:
             headers["Authorization"] = f"Bearer {self._token}"
         elif forged_token and not authorised:
             headers["Authorization"] = f"Bearer {forged_token}"
         try:
             with self.memory.attempt(), self._connecting(what), _Line() as line:
-                return within(self._seconds, lambda: self._answer(method, url, headers, line), abandon=line.cut)
+                return within(self._seconds, lambda: self._answer(method, url, headers, line, body), abandon=line.cut)
         except (TimeUpError, httpx.TimeoutException):
             raise TargetTimeoutError(
                 f"{what} did not answer in full within {self._seconds:g} s; see what it waits for."
@@ -83,12 +92,14 @@ class HttpApi:
                 f"{what} broke the connection off ({type(error).__name__}); see its log."
             ) from None
 
-    def _answer(self, method: str, url: httpx.URL, headers: dict[str, str], line: "_Line") -> HttpAnswer:
+    def _answer(self, method: str, url: httpx.URL, headers: dict[str, str], line: "_Line", sent: bytes) -> HttpAnswer:
         started, body = time.monotonic(), bytearray()
         # A fresh connection each time, and no proxy: what is measured is the service.
         with (
             httpx.Client(timeout=self._timeout, verify=self._tls, trust_env=False) as client,
-            client.stream(method, url, headers=headers, extensions={"trace": line.trace}) as response,
+            client.stream(
+                method, url, headers=headers, content=sent or None, extensions={"trace": line.trace}
+            ) as response,
         ):
             for chunk in response.iter_raw():
                 body += chunk
