@@ -31,7 +31,7 @@ def test_every_result_of_the_databases_care_stands_on_its_page():
     for name, about in check_names.ABOUT.items():
         area = name.partition(".")[0]
         page = REPOSITORY / "docs" / f"{pages.get(area, area)}.md"
-        assert f"| `{name}` | {about} | " in page.read_text(encoding="utf-8")
+        assert f"| `{name}` | {about} |" in page.read_text(encoding="utf-8")
 
 
 def test_no_page_links_to_what_is_not_there():

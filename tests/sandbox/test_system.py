@@ -88,9 +88,9 @@ def test_the_settings_are_the_shipped_ones_with_the_sandboxs_ends(sandbox):
 def test_connections_open_what_they_name(sandbox):
     connections = {name: json.loads(value) for name, value in sandbox.environment.items() if name != "TDEV_SETTINGS"}
     assert connections.keys() == {
-        f"AIRFLOW_CONN_TDEV_{name}" for name in ("POSTGRES", "RESTORE", "AWS", "API", "LEDGER", "SMTP", "SLACK")
+        f"AIRFLOW_CONN_TDEV_{name}" for name in ("POSTGRES", "DBA", "RESTORE", "AWS", "API", "LEDGER", "SMTP", "SLACK")
     }
-    for name in ("POSTGRES", "RESTORE", "LEDGER"):
+    for name in ("POSTGRES", "DBA", "RESTORE", "LEDGER"):
         c = connections[f"AIRFLOW_CONN_TDEV_{name}"]
         psycopg.connect(
             host=c["host"], port=c["port"], dbname=c["schema"], user=c["login"], password=c["password"]
