@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 
 from tdev_operators.core.backup.settings import BackupSettings
+from tdev_operators.core.database.retention.settings import RetentionSettings
 from tdev_operators.core.drill.settings import DrillSettings
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.failover.settings import FailoverSettings
@@ -29,7 +30,6 @@ from tdev_operators.core.setting_types import (
     FILE_PATTERN,
     URL_PATH_PATTERN,
     BucketName,
-    Days,
     FilePath,
     Port,
     Positive,
@@ -170,22 +170,6 @@ class EvolutionSettings(Section):
             raise ValueError(
                 "stalled_after_seconds must be above generation_interval_seconds, or every pause between two "
                 "generations is a stall; write twice the interval"
-            )
-        return self
-
-
-class RetentionSettings(Section):
-    """`[retention]`: how long rows are kept."""
-
-    metrics_days: Days
-    important_metrics_days: Days
-    maintenance_records_days: Days
-
-    @model_validator(mode="after")
-    def _important_ones_stay_longer(self) -> Self:
-        if self.important_metrics_days < self.metrics_days:
-            raise ValueError(
-                "important_metrics_days must not be below metrics_days: what is important would go first; raise it"
             )
         return self
 
