@@ -32,6 +32,16 @@ class Limits:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a transaction did, before its commit; without counts there was nothing left. `waiters`: whom it blocks."""
+
+    counts: Counts | None
+    position: dict[str, Any]
+    xid: str = ""
+    waiters: int = 0
+
+
 class Removal:
     """The removal of one table's rows in one run. `check` raises when the run is no longer ours."""
 
@@ -50,6 +60,7 @@ class Removal:
         self.horizon, self.limits, self.check = horizon, limits, check
         found = folder.read(PROGRESS)
         self.progress = Progress.of_json(found) if found else Progress()
+        self._position: dict[str, Any] = {}  # where the transaction that is under way ends
         self._settle()
 
     @property
@@ -67,36 +78,29 @@ class Removal:
                         return False
                     rows = opened.read_row_group(self.progress.group)
                     binds = binds_of(statements.table.key, rows) | {"digest": binds_of(columns[:1], rows)["digest"]}
-                    next_group = {"part": part.number, "group": self.progress.group + 1}
+                    following = {"part": part.number, "group": self.progress.group + 1}
                     self._batch(
-                        f"archived rows {self.progress.group + 1} of part {part.number}",
-                        lambda binds=binds: self._remove_archived(binds),  # type: ignore[misc]
-                        next_group,
+                        f"row group {self.progress.group + 1} of part {part.number}",
+                        lambda binds=binds, following=following: self._remove_archived(binds, following),  # type: ignore[misc]
                     )
             self.progress.part, self.progress.group = part.number + 1, 0
         return True
 
     def ranges(self) -> bool:
         """Remove what is discarded, range by range, in the table's order; return whether all of it was seen to."""
-        order = [column.name for column in self.statements.table.order]
+        table = self.statements.table
+        order = [column.name for column in table.order]
         if self.progress.order != order:  # an index came or went since the last try: begin again, in the other order
             self.progress.order, self.progress.after = order, None
         while not self.progress.ranges_done:
             if not self.in_time:
                 return False
             self._refuse_without_index()
-            after = {f"after{at}": text for at, text in enumerate(self.progress.after or ())}
-            bound = self.statements.bound(resumed=bool(after))
-            found = self.session.rows(bound, {**after, "size": self.pacer.size})
-            if not found:
-                self.progress.ranges_done = True
-                break
-            [upto] = found
-            self._batch(
-                f"the range up to {', '.join(upto.values())}",
-                lambda binds={**after, **upto}: self._remove_range(binds),  # type: ignore[misc]
-                {"after": list(upto.values())},
-            )
+            # What is older than all times has none: it stays.
+            first = ["-infinity"] if table.by_time else [None] * len(order)
+            after = {f"after{at}": text for at, text in enumerate(self.progress.after or first)}
+            where = f"the range behind {', '.join(map(str, after.values()))}"
+            self._batch(where, lambda after=after: self._remove_range(after))  # type: ignore[misc]
         return True
 
     def save(self) -> None:
@@ -117,68 +121,78 @@ class Removal:
                 setattr(self.progress, name, pending[name])
         self.progress.pending = None
 
-    def _batch(self, what: str, work: Callable[[], tuple[Counts, str]], position: dict[str, Any]) -> None:
+    def _batch(self, what: str, work: Callable[[], "_Done"]) -> None:
         """Do one transaction; one that runs into somebody's lock is tried again, then left out and reported."""
         for attempt in range(1, self.limits.tries + 1):
             self.check()
             started = time.monotonic()
             self.session.rows("BEGIN ISOLATION LEVEL REPEATABLE READ")
             try:
-                self.session.rows(_timeout(self.limits.lock_timeout_ms))
-                # Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
-                for kind in ("seqscan", "hashjoin", "mergejoin"):
-                    self.session.rows(f"SET LOCAL enable_{kind} = off")
-                counts, xid = work()
-                [now] = self.session.rows(load_sql("retention/pressure"), {"since": "0/0"})
-                self.begin(counts, {"xid": xid, **position})
+                self.session.rows(_limits(self.limits.lock_timeout_ms))
+                done = work()
+                if done.counts is not None:
+                    self.begin(done.counts, {"xid": done.xid, **done.position})
                 self.session.rows("COMMIT")
             except BusyError as error:
                 self._roll_back()
                 if attempt == self.limits.tries:
-                    self._leave_out(what, error, position)
+                    self._leave_out(what, error)
                     return
                 time.sleep(_PAUSE_SECONDS * attempt)
                 continue
             except BaseException:
                 self._roll_back()
                 raise
+            if done.counts is None:
+                self.progress.ranges_done = True
+                return
             self.end()
             seconds = time.monotonic() - started
             self.progress.counts.seconds += seconds
-            self.pacer.blocked(now["waiters"])
+            self.pacer.blocked(done.waiters)
             self.pacer.rest(self.session, seconds)
             return
 
-    def _remove_archived(self, binds: dict[str, str]) -> tuple[Counts, str]:
-        [done] = self.session.rows(self.statements.remove_archived(), binds)
+    def _remove_archived(self, binds: dict[str, str], position: dict[str, Any]) -> "_Done":
+        self._position = position
+        [before] = self.session.rows(self.statements.left_of_archived(), binds)
+        removed = self.session.touched(self.statements.remove_archived(), binds)
         [left] = self.session.rows(self.statements.left_of_archived(), binds)
+        self._demand("archived rows", before["rows"], removed, left["rows"])
         # Those that were edited are looked at again with their range, and counted as kept there.
-        self._demand(done["rows"] == left["rows"] + done["removed"], "archived rows", done | {"left": left["rows"]})
-        counts = Counts(rows=done["removed"], archived=done["removed"], edited=left["rows"], batches=1)
-        return counts, done["xid"]
+        return self._done(Counts(rows=removed, archived=removed, edited=left["rows"], batches=1), position)
 
-    def _remove_range(self, binds: dict[str, Any]) -> tuple[Counts, str]:
-        resumed, bound = "after0" in binds, {**binds, "horizon": self.horizon}
-        [done] = self.session.rows(self.statements.remove_discarded(resumed=resumed), bound)
-        [left] = self.session.rows(self.statements.left_of_range(resumed=resumed), binds)
+    def _remove_range(self, after: dict[str, Any]) -> "_Done":
+        found = self.session.rows(self.statements.bound(), {**after, "size": self.pacer.size})
+        if not found or found[0]["upto0"] is None:
+            return _Done(None, {})
+        [before] = found
+        upto = {name: text for name, text in before.items() if name != "rows"}
+        bound = {**after, **upto, "horizon": self.horizon}
+        self._position = {"after": list(upto.values())}
+        removed = self.session.touched(self.statements.remove_discarded(), bound)
+        [left] = self.session.rows(self.statements.left_of_range(), bound)
+        self._demand("a range of rows", before["rows"], removed, left["rows"])
         counts = Counts(
-            rows=done["rows"],
+            rows=before["rows"],
             kept=left["rows"],
-            discarded=done["removed"],
-            late=done["late"],
-            unarchived=done["unarchived"],
+            discarded=removed,
+            late=left["late"],
+            unarchived=left["unarchived"],
             batches=1,
         )
-        balanced = counts.balanced and done["due"] == done["removed"]
-        self._demand(balanced, "a range of rows", done | {"left": left["rows"]})
-        return counts, done["xid"]
+        return self._done(counts, self._position)
 
-    def _demand(self, balanced: bool, what: str, figures: dict[str, Any]) -> None:  # noqa: FBT001  what it is about
-        if not balanced:
+    def _done(self, counts: Counts, position: dict[str, Any]) -> "_Done":
+        [now] = self.session.rows(load_sql("retention/own_transaction"))
+        return _Done(counts, position, now["xid"], now["waiters"])
+
+    def _demand(self, what: str, before: int, removed: int, left: int) -> None:
+        if before != left + removed:
             raise ProofFailedError(
-                f"The balance of {what} of {self.statements.table.title} does not hold: {figures['rows']} before, "
-                f"{figures['removed']} removed, {figures['left']} left; the transaction was rolled back and the run "
-                "stopped. Look for triggers and rules that act on its rows."
+                f"The balance of {what} of {self.statements.table.title} does not hold: {before} before, {removed} removed, "
+                f"{left} left; the transaction was rolled back and the run stopped. Look for triggers and rules that act on "
+                "its rows."
             )
 
     def _refuse_without_index(self) -> None:
@@ -190,7 +204,7 @@ class Removal:
                 f"The index {table.index} of {table.title} was dropped meanwhile; the next try goes another way."
             )
 
-    def _leave_out(self, what: str, error: TdevError, position: dict[str, Any]) -> None:
+    def _leave_out(self, what: str, error: TdevError) -> None:
         holders = self.session.rows(load_sql("retention/holders"), {"oid": self.statements.table.oid})
         named = "; ".join(
             f"pid {row['pid']} ({row['application'] or 'unnamed'}, {row['state']}, for {row['seconds']:.0f} s)"
@@ -198,7 +212,7 @@ class Removal:
         )
         self.progress.left.append(f"{what}: {named or error}")
         self.progress.pending = None
-        for name, value in position.items():
+        for name, value in self._position.items():
             setattr(self.progress, name, value)
         self.save()
 
@@ -228,6 +242,9 @@ class Removal:
                 self.progress.pending = None
 
 
-def _timeout(milliseconds: int) -> Composed:
-    return SQL("SET LOCAL lock_timeout = {}").format(Literal(milliseconds))
-
+def _limits(milliseconds: int) -> Composed:
+    # Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
+    return SQL(
+        "-- limits of a transaction\nSELECT set_config('lock_timeout', {}, true), set_config('enable_seqscan', 'off', true),"
+        " set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+    ).format(Literal(f"{milliseconds}ms"))

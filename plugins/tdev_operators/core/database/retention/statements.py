@@ -1,7 +1,7 @@
 """The statements of retention, composed from names and from `include/sql/retention`. Cut-offs stand in them as they are.
 
-A range of rows is what lies behind `%(after)s...` (nothing at the beginning) up to and with `%(upto)s...`, by the table's
-order. `%(horizon)s` is the oldest transaction that was not over when the run began: what a younger one wrote is late.
+A range of rows is what lies behind `%(after0)s`, ... (NULL at the beginning) up to and with `%(upto0)s`, ... by the
+table's order. `%(horizon)s` is the oldest transaction that was not over when the run began: what a younger one wrote is late.
 """
 
 from collections.abc import Sequence
@@ -99,20 +99,17 @@ class Statements:
         )
 
     def remove_archived(self) -> Composed:
-        """Remove the rows sent that stand in the table unchanged: `rows` found, `removed`, of these."""
+        """Remove the rows sent that stand in the table unchanged."""
         keys = self.table.key
-        same_key = _same(keys)
         return SQL(
-            "-- one row: archived rows, and what of them was removed\nWITH h AS MATERIALIZED (SELECT {keys}, {digest} FROM"
-            " {sent}), seen AS (SELECT count(*) AS rows FROM {table} INNER JOIN h ON {same}), gone AS ("
-            "DELETE FROM {table} USING h WHERE {same} AND {content} = h.{digest} RETURNING 1)"
-            " SELECT seen.rows, (SELECT count(*) FROM gone) AS removed, pg_current_xact_id()::text AS xid FROM seen"
+            "-- archived rows go\nWITH h AS MATERIALIZED (SELECT {keys}, {digest} FROM {sent})"
+            " DELETE FROM {table} USING h WHERE {same} AND {content} = h.{digest}"
         ).format(
             keys=_returned(keys),
             digest=name_of(DIGEST),
             sent=sent(keys, "s"),
             table=self._from,
-            same=same_key,
+            same=_same(keys),
             content=digest_of(self._columns, T),
         )
 
@@ -123,45 +120,42 @@ class Statements:
             " SELECT count(*) AS rows FROM {} INNER JOIN h ON {}"
         ).format(_returned(self.table.key), sent(self.table.key, "s"), self._from, _same(self.table.key))
 
-    def bound(self, *, resumed: bool) -> Composed:
-        """Return where a range of `%(size)s` rows ends: `upto0`, ... as text; no row when there is nothing left."""
+    def bound(self) -> Composed:
+        """Return where a range of about `%(size)s` rows ends: `upto0`, ... as text, NULL when nothing is left; and its `rows`."""
         order = self.table.order
+        if self.table.by_time:
+            time = self._time
+            return SQL(
+                "-- one row: where the next range of rows ends, and how many it has\nSELECT max(b.at)::text AS upto0,"
+                " count(*) AS rows FROM (SELECT {time} AS at FROM {table} WHERE {after} AND {time} < {before}"
+                " ORDER BY {time} FETCH FIRST %(size)s ROWS WITH TIES) AS b"
+            ).format(time=time, table=self._from, after=self._after(), before=self._latest())
         names = [name_of(column.name) for column in order]
         texts = [SQL("b.{}::text AS upto{}").format(name, SQL(str(at))) for at, name in enumerate(names)]  # type: ignore[arg-type]
-        before = SQL("{} < {}").format(self._time, self._latest()) if self.table.by_time else SQL("true")
         return SQL(
-            "-- one row: where the next range of rows ends\nSELECT {texts} FROM (SELECT {columns} FROM {table} WHERE"
-            " {after} AND {before} ORDER BY {columns} LIMIT %(size)s) AS b ORDER BY {last} LIMIT 1"
+            "-- one row: where the next range of rows ends, and how many it has\nSELECT {texts}, count(*) OVER () AS rows"
+            " FROM (SELECT {columns} FROM {table} WHERE {after} ORDER BY {columns} LIMIT %(size)s) AS b"
+            " ORDER BY {last} LIMIT 1"
         ).format(
             texts=SQL(", ").join(texts),
             columns=self._tuple(order),
             table=self._from,
-            after=self._after() if resumed else SQL("true"),
-            before=before,
+            after=self._after(),
             last=SQL(", ").join(SQL("b.{} DESC").format(name) for name in names),
         )
 
-    def remove_discarded(self, *, resumed: bool) -> Composed:
-        """Remove what is discarded of a range: `rows` in it, `due`, `late`, `unarchived` (due and not removed), `removed`."""
-        return SQL(
-            "-- one row: a range of rows, and what of it was removed\nWITH seen AS (SELECT count(*) AS rows,"
-            " count(*) FILTER (WHERE {due} AND NOT {late}) AS due, count(*) FILTER (WHERE {due} AND {late}) AS late,"
-            " count(*) FILTER (WHERE {archived}) AS unarchived FROM {table} WHERE {range}), gone AS ("
-            "DELETE FROM {table} WHERE {range} AND {due} AND NOT {late} RETURNING 1)"
-            " SELECT seen.*, (SELECT count(*) FROM gone) AS removed, pg_current_xact_id()::text AS xid FROM seen"
-        ).format(
-            due=self._discarded,
-            late=self._late,
-            archived=self._archived,
-            table=self._from,
-            range=self._range(resumed=resumed),
+    def remove_discarded(self) -> Composed:
+        """Remove what is discarded of a range, but for what is late."""
+        return SQL("-- what is discarded of a range goes\nDELETE FROM {} WHERE {} AND {} AND NOT {}").format(
+            self._from, self._range(), self._discarded_in_range(), self._late
         )
 
-    def left_of_range(self, *, resumed: bool) -> Composed:
-        """Count the rows of a range: `rows`."""
-        return SQL("-- one row: what is left of a range of rows\nSELECT count(*) AS rows FROM {} WHERE {}").format(
-            self._from, self._range(resumed=resumed)
-        )
+    def left_of_range(self) -> Composed:
+        """Count the `rows` left in a range; those that are due and `late`; those due and `unarchived`."""
+        return SQL(
+            "-- one row: what is left of a range of rows\nSELECT count(*) AS rows, count(*) FILTER (WHERE {}) AS late,"
+            " count(*) FILTER (WHERE {}) AS unarchived FROM {} WHERE {}"
+        ).format(self._discarded, self._archived, self._from, self._range())
 
     def all_rows(self) -> Composed:
         """Count the rows: `rows`, those `late`, those whose class is archived (`to_archive`), those not `due`."""
@@ -246,12 +240,26 @@ class Statements:
         ]
         return SQL(", ").join(marks)
 
-    def _after(self) -> Composed:
-        return SQL("({}) > ({})").format(self._tuple(self.table.order), self._marks("after"))
+    def _discarded_in_range(self) -> Composed:
+        """Say `_discarded` shorter, for a range of time: all of its rows are past every time and before the last cut-off."""
+        if not self.table.by_time:
+            return self._discarded
+        last = max(one.cut_off for one in self.classes)
+        terms = [
+            self._is(at)
+            if one.cut_off == last
+            else SQL("({} AND {} < {})").format(self._is(at), self._time, self._moment(one))
+            for at, one in enumerate(self.classes)
+            if not one.archive
+        ]
+        return SQL("({})").format(SQL(" OR ").join(terms))
 
-    def _range(self, *, resumed: bool) -> Composed:
+    def _after(self) -> Composed:
+        return SQL("(%(after0)s::text IS NULL OR ({}) > ({}))").format(self._tuple(self.table.order), self._marks("after"))
+
+    def _range(self) -> Composed:
         upto = SQL("({}) <= ({})").format(self._tuple(self.table.order), self._marks("upto"))
-        return SQL("{} AND {}").format(self._after(), upto) if resumed else upto
+        return SQL("{} AND {}").format(self._after(), upto)
 
 
 def shown(statement: Composed) -> str:

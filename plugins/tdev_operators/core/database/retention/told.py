@@ -115,7 +115,7 @@ def dry(
         lines += [f"-- {one.title}, about {one.rows_about} rows, {one.bytes} bytes:", _text(one.detach()), _text(one.drop())]
     if statements.discards:
         lines += [f"-- by {'time' if table.by_time else 'key'} ({table.index}), range by range:"]
-        lines += [shown(statements.bound(resumed=False)), shown(statements.remove_discarded(resumed=True))]
+        lines += [shown(statements.bound()), shown(statements.remove_discarded())]
     return CheckResult(
         check_of(rule.in_schema, rule.table),
         Verdict.OK,
