@@ -145,7 +145,7 @@ def _remove(removal: Removal, partition: Partition, *, count: bool) -> None:
         removal.check()
         why = _take_out(removal, partition)
         if why:
-            removal.progress.left.append(f"the partition {partition.title}: {why}")
+            removal.progress.remarks.append(f"the partition {partition.title}: {why}")
             removal.progress.pending = None
             removal.save()
             return
@@ -156,7 +156,7 @@ def _remove(removal: Removal, partition: Partition, *, count: bool) -> None:
         counts = Counts(discarded=now["rows"])
         if now["late"] or now["to_archive"] or now["not_due"]:
             session.rows(partition.attach(), {})
-            removal.progress.left.append(
+            removal.progress.remarks.append(
                 f"the partition {partition.title}: {now['late'] + now['to_archive'] + now['not_due']} rows came late"
             )
             removal.progress.pending = None
@@ -180,21 +180,30 @@ def _may_go(removal: Removal, partition: Partition, *, count: bool) -> bool:
 
 
 def _take_out(removal: Removal, partition: Partition) -> str:
-    """Detach it; return why not."""
+    """Detach it; return why not. Who already holds the table is not waited for: others would queue up behind us.
+
+    Raises:
+        BusyError: the detachment is half done, and somebody who came meanwhile holds it; the next try ends it.
+    """
     session = removal.session
     for attempt in range(1, removal.limits.tries + 1):
-        state = session.rows(load_sql("retention/partition_state"), {"oid": partition.oid})
-        if not state[0]["attached"]:
+        [state] = session.rows(load_sql("retention/partition_state"), {"oid": partition.oid})
+        if not state["attached"]:
             return ""
-        statement = partition.finalize() if state[0]["pending"] else partition.detach()
+        if not state["pending"] and (held := removal.holders()):
+            return held
         try:
             session.rows(_limit(removal.limits.lock_timeout_ms))
-            session.rows(statement, {})
+            session.rows(partition.finalize() if state["pending"] else partition.detach(), {})
         except BusyError as error:
+            [now] = session.rows(load_sql("retention/partition_state"), {"oid": partition.oid})
+            if attempt == removal.limits.tries and now["pending"]:
+                raise BusyError(
+                    f"The detachment of {partition.title} is half done, and {removal.holders() or 'somebody'} holds it; the "
+                    "next try ends it."
+                ) from None
             if attempt == removal.limits.tries:
-                still = session.rows(load_sql("retention/partition_state"), {"oid": partition.oid})
-                half = " Its detachment is half done: FINALIZE it." if still[0]["pending"] else ""
-                return f"{error}{half}"
+                return str(error)
             time.sleep(_PAUSE_SECONDS * attempt)
         finally:
             _without_limit(session)

@@ -56,7 +56,8 @@ class Progress:
     """How far the removal is. `pending` is a step that was begun: its transaction's `xid`, its `counts`, where it ends.
 
     `part` and `group` say which archived rows are next, `after` behind which row the next range begins, by `order`.
-    `left` are ranges and partitions that stay because somebody held them, with the reason.
+    `left` are ranges that stay because somebody held them, with the reason; `remarks` are partitions that could not go
+    whole, and why: their rows went range by range.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -66,6 +67,7 @@ class Progress:
     after: list[str] | None = None
     ranges_done: bool = False
     left: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     unsure: list[str] = field(default_factory=list)
     pending: dict[str, Any] | None = None
 
@@ -129,9 +131,10 @@ def part_name(number: int) -> str:
     return f"part-{number:05d}.parquet"
 
 
-def folders(store: BackupStore, bucket: str, system: str, folder: str, run_id: str = "") -> Iterator[Folder]:
-    """Yield the folders that hold a receipt, of one run or of all, by name."""
-    root = f"{root_of(system)}{folder}/" + (f"{run_id}/" if run_id else "")
-    for info in store.list(bucket, root):
-        if info.key.endswith(f"/{RECEIPT}"):
-            yield Folder(store, bucket, info.key.removesuffix(RECEIPT))
+def earlier(folder: Folder) -> Iterator[Folder]:
+    """Yield the folders of other runs for the same table in which a removal was begun."""
+    run_folder, _, title = folder.prefix.rstrip("/").rpartition("/")
+    root = run_folder.rpartition("/")[0] + "/"
+    for info in folder.store.list(folder.bucket, root):
+        if info.key.endswith(f"/{title}/{PROGRESS}") and info.key != folder.key(PROGRESS):
+            yield Folder(folder.store, folder.bucket, info.key.removesuffix(PROGRESS))

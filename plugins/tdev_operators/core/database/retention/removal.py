@@ -204,12 +204,18 @@ class Removal:
                 f"The index {table.index} of {table.title} was dropped meanwhile; the next try goes another way."
             )
 
-    def _leave_out(self, what: str, error: TdevError) -> None:
-        holders = self.session.rows(load_sql("retention/holders"), {"oid": self.statements.table.oid})
-        named = "; ".join(
+    def holders(self, seconds: float | None = None) -> str:
+        """Name who has held the table, or a part of it, for so long (as they stand: as long as we wait for a lock)."""
+        longer = self.limits.lock_timeout_ms / 1000 if seconds is None else seconds
+        rows = self.session.rows(load_sql("retention/holders"), {"oid": self.statements.table.oid})
+        return "; ".join(
             f"pid {row['pid']} ({row['application'] or 'unnamed'}, {row['state']}, for {row['seconds']:.0f} s)"
-            for row in holders
+            for row in rows
+            if row["seconds"] >= longer
         )
+
+    def _leave_out(self, what: str, error: TdevError) -> None:
+        named = self.holders(0)
         self.progress.left.append(f"{what}: {named or error}")
         self.progress.pending = None
         for name, value in self._position.items():

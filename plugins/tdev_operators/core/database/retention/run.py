@@ -14,7 +14,7 @@ from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.database.retention.archive import Part, archive_rows
 from tdev_operators.core.database.retention.pace import Pacer
 from tdev_operators.core.database.retention.partitions import finish_begun, remove_partitions, whole_partitions
-from tdev_operators.core.database.retention.receipt import PLAN, RECEIPT, Counts, Folder
+from tdev_operators.core.database.retention.receipt import PLAN, PROGRESS, RECEIPT, Counts, Folder, earlier
 from tdev_operators.core.database.retention.removal import Limits, Removal
 from tdev_operators.core.database.retention.rules import RowClass, classes_of
 from tdev_operators.core.database.retention.settings import RetentionRule
@@ -121,9 +121,7 @@ class _Work:
             return done | {"again": True}
         table = read_table(self.session, self.rule)
         plan = self._planned(folder, table)
-        classes = tuple(
-            RowClass(**{**one, "cut_off": datetime.fromisoformat(one["cut_off"])}) for one in plan["classes"]
-        )
+        classes = _classes(plan)
         statements = Statements(table, classes)
         self.journal("retention_intended", {"table": table.title, "rows_go": [one.told for one in classes]})
         [begun] = self.session.rows(load_sql("retention/now"))
@@ -150,6 +148,7 @@ class _Work:
         removal = Removal(self.session, statements, folder, plan["horizon"], pacer, limits, self.check)
         started = time.monotonic()
         finish_begun(removal)
+        self._finish_earlier(folder, statements.table, limits)
         partitions = whole_partitions(self.session, statements.table, statements.classes)
         in_time = removal.archived(parts)
         in_time = in_time and remove_partitions(removal, partitions, count=rules.count_partitions)
@@ -165,6 +164,7 @@ class _Work:
             "place": folder.place,
             "without_time": untimed["rows"],
             "left": removal.progress.left,
+            "remarks": removal.progress.remarks,
             "unsure": removal.progress.unsure,
             "pauses": pacer.reasons,
             "finished": in_time,
@@ -173,6 +173,17 @@ class _Work:
         folder.write(RECEIPT, receipt)
         self.journal("retention_done", {"table": statements.table.title, "receipt": folder.place, **asdict(counts)})
         return receipt
+
+    def _finish_earlier(self, folder: Folder, table: Table, limits: Limits) -> None:
+        """See a partition to its end that an earlier run had begun to remove, and that its tries never ended."""
+        for other in earlier(folder):
+            plan, left = other.read(PLAN), other.read(PROGRESS)
+            if not (plan and left and left["pending"] and "partition" in left["pending"]):
+                continue
+            statements = Statements(table, _classes(plan))
+            pacer = Pacer(self.settings.retention.pace)
+            finish_begun(Removal(self.session, statements, other, plan["horizon"], pacer, limits, self.check))
+            self.progress(f"{table.title}: what {plan['run_id']} had begun is ended; see {other.place}")
 
     def _planned(self, folder: Folder, table: Table) -> dict[str, Any]:
         """Return the plan of this run: the moment that all is held against, computed once."""
@@ -207,6 +218,10 @@ def now_of(session: Session) -> str:
     """Return the database's clock as text."""
     [now] = session.rows(load_sql("retention/now"))
     return str(now["now"].isoformat())
+
+
+def _classes(plan: dict[str, Any]) -> tuple[RowClass, ...]:
+    return tuple(RowClass(**{**one, "cut_off": datetime.fromisoformat(one["cut_off"])}) for one in plan["classes"])
 
 
 def _receipt(plan: dict[str, Any], table: Table, parts: list[Part], counts: Counts) -> dict[str, Any]:

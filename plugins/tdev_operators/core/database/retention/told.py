@@ -147,4 +147,4 @@ def _lines(receipt: Mapping[str, Any]) -> tuple[str, ...]:
         lines.append(f"and {len(parts) - _MOST_LINES} more parts, which stand in archive.json")
     lines += [f"paused for {reason} {times} times" for reason, times in receipt["pauses"].items()]
     lines += [f"{effect} ran for each removed row" for effect in receipt["side_effects"]]
-    return tuple(lines + receipt["left"] + receipt["unsure"])
+    return tuple(lines + receipt["remarks"] + receipt["left"] + receipt["unsure"])
