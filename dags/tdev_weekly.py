@@ -10,6 +10,9 @@ CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item
 | `full_backup.take` | the full set was not completed or not verified; earlier sets are intact | see its log; clear it |
 | `full_backup.report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
 | `full_backup.judge` | the set is damaged or not equal to its source | read the report before you trust any back-up |
+| `metric_cleanup.clean` | database, store or ledger were away; what was removed so far is on the receipt | clear it: it goes on |
+| `metric_cleanup.report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
+| `metric_cleanup.judge` | a table was refused, rows were held by somebody, or a proof failed | read the report: it says what stays, and why |
 
 Started by hand, the form asks which items to do. Scheduled runs do what their slot says.
 """
@@ -19,6 +22,7 @@ from airflow.sdk import DAG
 from tdev_operators.core.calendar_slots import Calendar, Slot
 from tdev_operators.operators.backup import FullBackupOperator
 from tdev_operators.operators.items import CloseRunOperator, Item
+from tdev_operators.operators.metric_cleanup import MetricCleanupOperator, care_form
 from tdev_operators.operators.schedule import MAY_START, CalendarTimetable, item_deadlines, item_form
 
 CALENDAR = Calendar(
@@ -26,15 +30,16 @@ CALENDAR = Calendar(
     period_days=7,
     items={
         "full_backup": Slot("0 3 * * 1", minutes=120, priority="high", owner="DevOps"),
+        "metric_cleanup": Slot("30 3 * * 4", minutes=60, priority="medium", owner="DBA"),
     },
 )
 
 with DAG(
     dag_id="tdev_weekly",
-    description="Every week: full back-up with its proof",
+    description="Every week: full back-up with its proof, old rows",
     schedule=CalendarTimetable(CALENDAR),
     deadline=item_deadlines(CALENDAR),
-    params=item_form(CALENDAR),
+    params=item_form(CALENDAR) | care_form(),
     access_control=MAY_START,
     catchup=False,
     allowed_run_types=["scheduled", "manual"],
@@ -45,6 +50,9 @@ with DAG(
     with Item(CALENDAR, "full_backup") as full_backup:
         FullBackupOperator(task_id="take", pool="tdev_backups")
 
+    with Item(CALENDAR, "metric_cleanup") as metric_cleanup:
+        MetricCleanupOperator(task_id="clean", pool="tdev_care")
+
     close_run = CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
 
-    full_backup >> close_run
+    [full_backup, metric_cleanup] >> close_run

@@ -338,7 +338,7 @@ _UNITS = ("days", "hours", "seconds", "percent", "kb", "us", "ms", "mb")
 
 
 def _unit(key: str) -> str:
-    unit = key.rpartition("_")[2]
+    unit = key.rpartition(".")[2].rpartition("_")[2]
     return f" in {unit}" if unit in _UNITS else ""
 
 
