@@ -200,7 +200,7 @@ def test_the_shipped_file_is_whole_and_frozen():
         pytest.param(
             "\ndays = 90",
             "\ndays = 29",
-            "retention.rules[1]: the exception importance = 'high' has 29 days and the rule 30: what is excepted would go",
+            "retention.rules[1]: the exception importance = 'high' has 29 days and the rule 30: what is",
             id="what is important goes first",
         ),
         *[

@@ -13,7 +13,9 @@ WHERE
         WHERE
             held.granted
             AND held.relation IN (
-                SELECT %(oid)s::oid UNION ALL SELECT tree.relid FROM pg_partition_tree(%(oid)s::oid) AS tree
+                SELECT %(oid)s::oid
+                UNION ALL
+                SELECT tree.relid FROM pg_partition_tree(%(oid)s::oid) AS tree
             )
     )
 ORDER BY seconds DESC

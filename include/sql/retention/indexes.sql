@@ -1,4 +1,4 @@
--- A row is a valid whole btree index of the relation %(oid)s, primary key first: its columns, and whether they are a key.
+-- A row is a valid whole btree index of the relation %(oid)s, primary key first: its columns, whether they are a key.
 SELECT
     class.relname::text AS name,
     array_agg(att.attname::text ORDER BY part.place) AS columns,
@@ -6,7 +6,7 @@ SELECT
 FROM pg_index AS index
 INNER JOIN pg_class AS class ON class.oid = index.indexrelid
 INNER JOIN pg_am AS method ON method.oid = class.relam AND method.amname = 'btree'
-CROSS JOIN LATERAL unnest(index.indkey::int2 []) WITH ORDINALITY AS part (attnum, place)
+CROSS JOIN LATERAL unnest(index.indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
 INNER JOIN pg_attribute AS att ON att.attrelid = index.indrelid AND att.attnum = part.attnum
 WHERE
     index.indrelid = %(oid)s

@@ -7,7 +7,11 @@ FROM pg_constraint AS con
 WHERE
     con.contype = 'f'
     AND con.confdeltype IN ('c', 'n', 'd')
-    AND con.confrelid IN (SELECT %(oid)s::oid UNION ALL SELECT tree.relid FROM pg_partition_tree(%(oid)s::oid) AS tree)
+    AND con.confrelid IN (
+        SELECT %(oid)s::oid
+        UNION ALL
+        SELECT tree.relid FROM pg_partition_tree(%(oid)s::oid) AS tree
+    )
 UNION
 SELECT
     'trigger' AS kind,
@@ -18,7 +22,11 @@ WHERE
     NOT trig.tgisinternal
     AND trig.tgenabled <> 'D'
     AND trig.tgtype & 8 = 8
-    AND trig.tgrelid IN (SELECT %(oid)s::oid UNION ALL SELECT tree.relid FROM pg_partition_tree(%(oid)s::oid) AS tree)
+    AND trig.tgrelid IN (
+        SELECT %(oid)s::oid
+        UNION ALL
+        SELECT tree.relid FROM pg_partition_tree(%(oid)s::oid) AS tree
+    )
 UNION
 SELECT
     'rule' AS kind,
@@ -27,5 +35,9 @@ SELECT
 FROM pg_rewrite AS rewrite
 WHERE
     rewrite.ev_type = '4'
-    AND rewrite.ev_class IN (SELECT %(oid)s::oid UNION ALL SELECT tree.relid FROM pg_partition_tree(%(oid)s::oid) AS tree)
+    AND rewrite.ev_class IN (
+        SELECT %(oid)s::oid
+        UNION ALL
+        SELECT tree.relid FROM pg_partition_tree(%(oid)s::oid) AS tree
+    )
 ORDER BY kind, name

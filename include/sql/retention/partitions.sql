@@ -15,7 +15,7 @@ SELECT
             THEN (
                 SELECT att.attname::text
                 FROM pg_attribute AS att
-                WHERE att.attrelid = parent.oid AND att.attnum = (part.partattrs::int2 [])[0]
+                WHERE att.attrelid = parent.oid AND att.attnum = (part.partattrs::int2[])[0]
             )
     END AS by_column,
     leaf.relkind::text AS kind,

@@ -71,7 +71,8 @@ class GiveBackApprovalOperator(PeopleApprovalOperator):
         if context["params"]["dry_run"]:
             raise AirflowSkipException("It is a dry run: nobody is asked.")
         found = context["ti"].xcom_pull(task_ids=f"{ITEM}.look") or {}
-        return f"{requester_of(context)} asks to give archived rows back: {context['params']['into']}.\n\n{found.get('told')}"
+        asked = context["params"]["into"]
+        return f"{requester_of(context)} asks to give archived rows back: {asked}.\n\n{found.get('told')}"
 
     def note_refusal(self, context: "Context", why: str) -> None:
         """Note it in the ledger."""

@@ -11,9 +11,9 @@ from tdev_operators.core.ports import Clock, SystemPorts, utc_now
 class CarePorts:
     """The maintained system, and what changes it.
 
-    `database` is entered as a member of the tables' owner (connection `tdev_dba`), so that it may be vacuumed, reindexed
-    and cleaned; `system.database` only reads. `server` opens any database, or standby, by the name of a connection.
-    `store` holds archives, in the backups bucket.
+    `database` is entered as a member of the tables' owner (connection `tdev_dba`), so that it may be vacuumed,
+    reindexed and cleaned; `system.database` only reads. `server` opens any database, or standby, by the name of a
+    connection. `store` holds archives, in the backups bucket.
     """
 
     system: SystemPorts

@@ -1,4 +1,4 @@
-"""A run in a process of its own that kills itself at a moment: `python -m tests.core.database.retention.killed job.json`.
+"""A run that kills its own process at a moment: `python -m tests.core.database.retention.killed job.json`.
 
 The moments: `<n> before <word>` and `<n> after <word>`, where the word is a beginning of a statement, or of what is put
 into or uploaded to the store.

@@ -43,7 +43,8 @@ def test_ties_nulls_infinities_and_small_transactions(world, index):
     world.sql.execute(METRICS + "ALTER TABLE metrics ALTER timestamp DROP NOT NULL;" + index)
     world.sql.execute(
         "INSERT INTO metrics (name, value, importance, timestamp)"
-        " SELECT 'tie', n, CASE WHEN n % 10 = 0 THEN 'high' ELSE 'low' END, t::timestamptz FROM generate_series(1, 300) AS n,"
+        " SELECT 'tie', n, CASE WHEN n % 10 = 0 THEN 'high' ELSE 'low' END, t::timestamptz"
+        " FROM generate_series(1, 300) AS n,"
         " unnest(ARRAY['2020-01-01', '2020-01-02', '-infinity', 'infinity', NULL]) AS t"
     )
     small = world.with_(pace={"batch_rows": 100})
@@ -58,9 +59,11 @@ def test_ties_nulls_infinities_and_small_transactions(world, index):
 def test_a_key_of_several_columns_an_odd_name_and_another_schema(world):
     world.sql.execute(
         'CREATE SCHEMA "odd % schema"; CREATE TABLE "odd % schema"."Me""tr%s/ics é" ("wh%en" timestamp NOT NULL,'
-        ' "a b" text NOT NULL, "i;d" uuid NOT NULL DEFAULT gen_random_uuid(), "importance%" text, PRIMARY KEY ("a b", "i;d"));'
+        ' "a b" text NOT NULL, "i;d" uuid NOT NULL DEFAULT gen_random_uuid(),'
+        ' "importance%" text, PRIMARY KEY ("a b", "i;d"));'
         'INSERT INTO "odd % schema"."Me""tr%s/ics é" ("wh%en", "a b", "importance%")'
-        " SELECT now() - make_interval(days => n), 'k' || n % 7, CASE WHEN n % 2 = 0 THEN 'hi%gh' END FROM generate_series(1, 400) n"
+        " SELECT now() - make_interval(days => n), 'k' || n % 7, CASE WHEN n % 2 = 0 THEN 'hi%gh' END"
+        " FROM generate_series(1, 400) n"
     )
     rule = RetentionRule(
         table='Me"tr%s/ics é',
@@ -130,7 +133,9 @@ def test_a_row_edited_after_it_was_archived_stays_and_is_reported(metrics):
                     "UPDATE metrics SET labels = '{\"n\": 1.0}' WHERE id IN (SELECT id FROM metrics"
                     " WHERE importance = 'high' AND timestamp < now() - interval '90 days' ORDER BY id LIMIT 3)"
                 )
-                metrics.sql.execute("DELETE FROM metrics WHERE id = (SELECT max(id) FROM metrics WHERE importance = 'high')")
+                metrics.sql.execute(
+                    "DELETE FROM metrics WHERE id = (SELECT max(id) FROM metrics WHERE importance = 'high')"
+                )
             return metrics.store.put(bucket, key, body, **options)
 
     result = metrics.clean(ports=replace(metrics.ports, store=Edited()))["retention.metrics"]

@@ -17,7 +17,20 @@ VALUES = {
     "double precision": ["0.1", "-0", "NaN", "Infinity", "4.9e-324", "1.7976931348623157e308", "0.30000000000000004"],
     "numeric": ["1.0", "1.00", "NaN", "Infinity", "123456789012345678901234567890.123456789", "1e-300"],
     "numeric(8,3)": ["0", "-99999.999"],
-    "text": ["", " ", "\\N", "NULL", 'a "quoted", one', "two\nlines\r\nand\rmore\t", "\\", "é😀\u2028", ",", '"', "{}", "\u200b"],
+    "text": [
+        "",
+        " ",
+        "\\N",
+        "NULL",
+        'a "quoted", one',
+        "two\nlines\r\nand\rmore\t",
+        "\\",
+        "é😀\u2028",
+        ",",
+        '"',
+        "{}",
+        "\u200b",
+    ],
     "varchar(5)": ["", "ab   "],
     "char(5)": ["", "ab"],
     '"char"': ["a"],
@@ -26,7 +39,14 @@ VALUES = {
     "uuid": ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-4fff-bfff-ffffffffffff"],
     "json": ['{"a": 1,  "a": 2}', "null", '"\\u0000"'],
     "jsonb": ['{"a": 1.0, "b": [null, "x\\"y"]}', "null"],
-    "timestamptz": ["infinity", "-infinity", "4713-01-01 00:00:00+00 BC", "294246-12-31 23:59:59.999999+00", "1969-12-31 23:59:59.999999+00", "2026-10-25 02:30:00.5+02"],
+    "timestamptz": [
+        "infinity",
+        "-infinity",
+        "4713-01-01 00:00:00+00 BC",
+        "294246-12-31 23:59:59.999999+00",
+        "1969-12-31 23:59:59.999999+00",
+        "2026-10-25 02:30:00.5+02",
+    ],
     "timestamptz(0)": ["2026-01-01 00:00:00+00"],
     "timestamp": ["infinity", "4713-01-01 00:00:00 BC", "294246-12-31 23:59:59.999999", "2026-03-29 02:30:00"],
     "date": ["infinity", "4713-01-01 BC", "2026-02-28"],
@@ -92,7 +112,9 @@ def test_numbers_truth_and_moments_have_types_of_their_own_in_the_archive(everyt
 def test_a_page_is_smaller_where_rows_are_large(world):
     world.sql.execute("CREATE TABLE metrics (id int PRIMARY KEY, at timestamptz, body text)")
     world.sql.execute("ALTER TABLE metrics ALTER body SET STORAGE EXTERNAL")
-    world.sql.execute("INSERT INTO metrics SELECT n, '2020-01-01', repeat('x', 1500000) FROM generate_series(1, 60) AS n")
+    world.sql.execute(
+        "INSERT INTO metrics SELECT n, '2020-01-01', repeat('x', 1500000) FROM generate_series(1, 60) AS n"
+    )
     world.sql.execute("ANALYZE metrics")
     large = world.with_(rule=RetentionRule(table="metrics", time_column="at", days=30, archive=True))
     large.clean()

@@ -35,7 +35,9 @@ def with_store(world, word, then, **options):
     return replace(world.ports, store=Store(world, word, then, **options))
 
 
-@pytest.mark.parametrize("word", ["plan.json", "part-00001.parquet.json", "archive.json", "progress.json", "receipt.json"])
+@pytest.mark.parametrize(
+    "word", ["plan.json", "part-00001.parquet.json", "archive.json", "progress.json", "receipt.json"]
+)
 def test_the_store_dies_and_nothing_is_lost_or_done_twice(metrics, word):
     before = metrics.rows()
     with pytest.raises(TargetUnreachableError):
@@ -69,7 +71,9 @@ def test_a_value_that_changes_on_its_way_is_found_out(metrics, monkeypatch):
 
     read = archive._read_lines
     monkeypatch.setattr(
-        archive, "_read_lines", lambda columns, lines, schema: read(columns, [line.replace("cpu", "gpu", 1) for line in lines], schema)
+        archive,
+        "_read_lines",
+        lambda columns, lines, schema: read(columns, [line.replace("cpu", "gpu", 1) for line in lines], schema),
     )
     before = metrics.rows()
     result = metrics.clean()["retention.metrics"]
@@ -104,7 +108,7 @@ def test_an_index_that_is_dropped_meanwhile_sends_the_next_try_another_way(metri
         metrics.sql.execute("DROP INDEX metrics_timestamp_idx")
 
     small = metrics.with_(pace={"batch_rows": 200})
-    with pytest.raises(BusyError, match="metrics_timestamp_idx of public.metrics was dropped meanwhile"):
+    with pytest.raises(BusyError, match=r"metrics_timestamp_idx of public\.metrics was dropped meanwhile"):
         small.clean(ports=with_store(small, "archive.json", drop))
     result = small.clean()["retention.metrics"]
     assert result.verdict is Verdict.OK
@@ -186,8 +190,12 @@ class Pressed:
 def rules(**more):
     return Pace(
         **{
-            **{"batch_rows": 1000, "rest_percent": 50.0, "replica_lag_mb": 64.0, "wal_mb_per_second": 32.0},
-            **{"lock_waiters": 0, "pause_seconds": 5.0},
+            "batch_rows": 1000,
+            "rest_percent": 50.0,
+            "replica_lag_mb": 64.0,
+            "wal_mb_per_second": 32.0,
+            "lock_waiters": 0,
+            "pause_seconds": 5.0,
             **more,
         }
     )
@@ -222,5 +230,3 @@ def test_whom_it_blocks_makes_transactions_smaller():
     pacer.blocked(0)
     assert pacer.size == 1000
     assert Pacer(rules(), unpaced=True).size > 1000
-
-

@@ -20,27 +20,27 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 PACE = {"batch_rows": 200}
 
 MOMENTS = [
-    "1 after put plan.json",
-    "1 before -- rows to archive",
-    "1 after upload",
-    "1 after -- one row: rows of an archive, read back",
+    pytest.param("1 after put plan.json", marks=pytest.mark.faults),
+    pytest.param("1 before -- rows to archive", marks=pytest.mark.faults),
+    pytest.param("1 after upload", marks=pytest.mark.faults),
+    pytest.param("1 after -- one row: rows of an archive, read back", marks=pytest.mark.faults),
     "1 after put part-00001.parquet.json",
-    "1 after put archive.json",
+    pytest.param("1 after put archive.json", marks=pytest.mark.faults),
     "1 after -- archived rows go",
-    "1 before put progress.json",
+    pytest.param("1 before put progress.json", marks=pytest.mark.faults),
     "1 after put progress.json",
     "1 after COMMIT",
-    "3 after -- what is discarded of a range goes",
-    "3 after put progress.json",
+    pytest.param("3 after -- what is discarded of a range goes", marks=pytest.mark.faults),
+    pytest.param("3 after put progress.json", marks=pytest.mark.faults),
     "3 before COMMIT",
     "3 after COMMIT",
     "1 before put receipt.json",
-    "1 after put receipt.json",
+    pytest.param("1 after put receipt.json", marks=pytest.mark.faults),
 ]
 PARTITION_MOMENTS = [
-    "1 before DETACH PARTITION",
+    pytest.param("1 before DETACH PARTITION", marks=pytest.mark.faults),
     "1 after DETACH PARTITION",
-    "3 before DROP TABLE",
+    pytest.param("3 before DROP TABLE", marks=pytest.mark.faults),
     "3 after DROP TABLE",
 ]
 
@@ -78,10 +78,10 @@ def check(world: World, before: dict[str, str]):
     assert world.receipt["unsure"] == []
     assert left.items() <= before.items()
     assert len(left) == 360
-    world.give_back(into_table=True)
-    gone = before.keys() - world.rows().keys()
-    assert len(gone) == 810
-    assert world.rows().items() <= before.items(), "what was archived came back as it was"
+    world.give_back()
+    back = world.rows("metrics_given_back")
+    assert len(back) == 30
+    assert back.items() <= before.items(), "what was archived came back as it was"
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -106,7 +106,13 @@ def test_killed_around_a_partition(by_importance, database, s3_server, tmp_path,
 
 def test_killed_again_and_again_it_ends_all_the_same(metrics, database, s3_server, tmp_path):
     before = metrics.rows()
-    for moment in ("1 after put archive.json", "1 after COMMIT", "1 before COMMIT", "1 after put progress.json", "2 after COMMIT"):
+    for moment in (
+        "1 after put archive.json",
+        "1 after COMMIT",
+        "1 before COMMIT",
+        "1 after put progress.json",
+        "2 after COMMIT",
+    ):
         deadline = time.monotonic() + 30
         while kill(metrics, database, s3_server, tmp_path, moment, {"pace": PACE}).returncode != -signal.SIGKILL:
             assert time.monotonic() < deadline

@@ -18,7 +18,8 @@ COLUMNS = """(
     timestamp timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (id, importance, timestamp)) PARTITION BY {}"""
 ROWS = """
     INSERT INTO metrics (id, name, value, importance, timestamp)
-    SELECT n, 'cpu', n, CASE WHEN n % 10 = 0 THEN 'high' ELSE 'normal' END, now() - make_interval(hours => 12, days => n / 10)
+    SELECT n, 'cpu', n, CASE WHEN n % 10 = 0 THEN 'high' ELSE 'normal' END,
+        now() - make_interval(hours => 12, days => n / 10)
     FROM generate_series(0, 1199) AS n
 """
 CUT = datetime(2026, 10, 30, tzinfo=UTC)
@@ -28,8 +29,10 @@ def months(world, parent, prefix):
     """Cut a table into spans of 10 days from 150 days ago on."""
     for at in range(16):
         world.sql.execute(
-            f"DO $$ BEGIN EXECUTE format('CREATE TABLE {prefix}_{at:02d} PARTITION OF {parent} FOR VALUES FROM (%L) TO (%L)',"
-            f" date_trunc('day', now()) - interval '{150 - at * 10} days', date_trunc('day', now()) - interval '{140 - at * 10} days');"
+            f"DO $$ BEGIN EXECUTE format('CREATE TABLE {prefix}_{at:02d} PARTITION OF {parent}"
+            " FOR VALUES FROM (%L) TO (%L)',"
+            f" date_trunc('day', now()) - interval '{150 - at * 10} days',"
+            f" date_trunc('day', now()) - interval '{140 - at * 10} days');"
             " END $$"
         )
 
@@ -39,7 +42,9 @@ def by_importance(world):
     """Partitioned by importance, then by time."""
     world.sql.execute("CREATE TABLE metrics " + COLUMNS.format("LIST (importance)"))
     world.sql.execute("CREATE TABLE high PARTITION OF metrics FOR VALUES IN ('high') PARTITION BY RANGE (timestamp)")
-    world.sql.execute("CREATE TABLE other PARTITION OF metrics FOR VALUES IN ('low', 'normal') PARTITION BY RANGE (timestamp)")
+    world.sql.execute(
+        "CREATE TABLE other PARTITION OF metrics FOR VALUES IN ('low', 'normal') PARTITION BY RANGE (timestamp)"
+    )
     months(world, "high", "high")
     months(world, "other", "other")
     world.sql.execute("CREATE INDEX metrics_timestamp_idx ON metrics (timestamp)")
@@ -58,7 +63,12 @@ def by_time(world):
 
 
 def tables(world, prefix):
-    return {row[0] for row in world.sql.execute("SELECT relname FROM pg_class WHERE relname LIKE %s AND relkind = 'r'", (prefix + "\\___",))}
+    return {
+        row[0]
+        for row in world.sql.execute(
+            "SELECT relname FROM pg_class WHERE relname LIKE %s AND relkind = 'r'", (prefix + "\\___",)
+        )
+    }
 
 
 def check_all_went(world):
@@ -175,9 +185,20 @@ def test_cut_off_between_detach_and_drop_the_next_try_ends_it(by_importance, at)
 
 def row(oid, bound, *, strategy="r", by="timestamp", parent=1, leaf=True, default=False):
     return {
-        **{"oid": oid, "schema": "public", "name": f"p{oid}", "parent_oid": parent, "parent_schema": "public"},
-        **{"parent_name": "metrics", "is_leaf": leaf, "bound": bound, "strategy": strategy, "has_default": default},
-        **{"by_column": by, "kind": "r", "rows_about": 0, "bytes": 0},
+        "oid": oid,
+        "schema": "public",
+        "name": f"p{oid}",
+        "parent_oid": parent,
+        "parent_schema": "public",
+        "parent_name": "metrics",
+        "is_leaf": leaf,
+        "bound": bound,
+        "strategy": strategy,
+        "has_default": default,
+        "by_column": by,
+        "kind": "r",
+        "rows_about": 0,
+        "bytes": 0,
     }
 
 
@@ -213,7 +234,10 @@ def test_only_bounds_that_prove_it_make_a_partition_whole(bound, more, whole):
     ],
 )
 def test_the_list_that_a_partition_stands_in_decides_when_it_goes(values, end, archives):
-    classes = (RowClass(CUT - timedelta(days=60), archive=True, column="importance", value="high"), RowClass(CUT, archive=False))
+    classes = (
+        RowClass(CUT - timedelta(days=60), archive=True, column="importance", value="high"),
+        RowClass(CUT, archive=False),
+    )
     rows = [
         row(2, f"FOR VALUES IN ({values})", strategy="l", by="importance", leaf=False),
         row(3, f"FOR VALUES FROM ('2026-01-01') TO ('{end}')", parent=2),

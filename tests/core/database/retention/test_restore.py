@@ -13,7 +13,9 @@ def test_rows_come_back_as_they_were_and_not_twice(metrics):
     metrics.clean()
     result = metrics.give_back(into_table=True)
     assert result.verdict is Verdict.OK
-    assert "30 of 30 archived rows stand in public.metrics as they were, 30 of them were put there now" in result.summary
+    assert (
+        "30 of 30 archived rows stand in public.metrics as they were, 30 of them were put there now" in result.summary
+    )
     assert "the next run of metric_cleanup removes them again" in result.summary
     assert metrics.rows().items() <= before.items()
     assert metrics.count() == 390

@@ -89,7 +89,11 @@ def test_the_statements_agree_with_the_rule_whatever_the_servers_zone(world, kin
                 stored = world.sql.execute(
                     "INSERT INTO m SELECT count(*), %s, %s, %s FROM m RETURNING id", (value, importance, name)
                 ).fetchone()[0]
-                judged = datetime(*value.timetuple()[:3], tzinfo=UTC) if isinstance(value, date) and kind == "date" else moment
+                judged = (
+                    datetime(*value.timetuple()[:3], tzinfo=UTC)
+                    if isinstance(value, date) and kind == "date"
+                    else moment
+                )
                 day = classes_of(rule, NOW.replace(hour=0, minute=0)) if kind == "date" else classes
                 expected[stored] = fate_of(day, judged, {"importance": importance, "name": name})
     world.sql.execute("INSERT INTO m VALUES (-1, '-infinity', 'high', 'x'), (-2, 'infinity', 'low', NULL)")

@@ -12,6 +12,14 @@ from tests.records import facts_of
 PLAIN = "CREATE TABLE metrics (id bigint PRIMARY KEY, importance text, timestamp timestamptz);"
 KEYED = "CREATE TABLE metrics (id bigint {}, importance text, timestamp timestamptz);"
 NOTHING = "SELECT 1;"
+PART = """
+    CREATE TABLE whole (id bigint, importance text, timestamp timestamptz) PARTITION BY RANGE (id);
+    CREATE TABLE metrics PARTITION OF whole DEFAULT;
+"""
+TRIGGER = """
+    CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+    CREATE TRIGGER audit AFTER DELETE ON metrics FOR EACH ROW EXECUTE FUNCTION f();
+"""
 
 
 def order_of(world):
@@ -38,19 +46,23 @@ def order_of(world):
             "ON DELETE SET NULL",
         ),
         (
-            PLAIN + "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';"
-            "CREATE TRIGGER audit AFTER DELETE ON metrics FOR EACH ROW EXECUTE FUNCTION f();",
+            PLAIN + TRIGGER,
             "The trigger audit of public.metrics acts when a row goes",
         ),
-        (PLAIN + "CREATE RULE keep AS ON DELETE TO metrics DO INSTEAD NOTHING;", "The rule keep of public.metrics acts"),
+        (
+            PLAIN + "CREATE RULE keep AS ON DELETE TO metrics DO INSTEAD NOTHING;",
+            "The rule keep of public.metrics acts",
+        ),
         (PLAIN + "ALTER TABLE metrics RENAME TO m; CREATE VIEW metrics AS SELECT * FROM m;", "is a view"),
         (PLAIN + "CREATE TABLE heir () INHERITS (metrics);", "has tables that inherit from it"),
         (
-            "CREATE TABLE whole (id bigint, importance text, timestamp timestamptz) PARTITION BY RANGE (id);"
-            "CREATE TABLE metrics PARTITION OF whole DEFAULT;",
+            PART,
             "is a partition; name the table",
         ),
-        ("CREATE TABLE metrics (id bigint PRIMARY KEY, importance text, timestamp text);", "is of type text and no time"),
+        (
+            "CREATE TABLE metrics (id bigint PRIMARY KEY, importance text, timestamp text);",
+            "is of type text and no time",
+        ),
         ("CREATE TABLE metrics (id bigint PRIMARY KEY, timestamp timestamptz);", "has no column importance"),
         (PLAIN + "ALTER TABLE metrics ADD _tdev_digest int;", "has a column _tdev_digest"),
     ],
@@ -113,7 +125,9 @@ def test_least_privilege_is_membership_in_the_owner(world, cluster, database):
     cluster.create_role(owner)
     cluster.create_role(role, member_of=(owner, "pg_monitor", "pg_read_all_data"))
     world.sql.execute(f"GRANT CONNECT ON DATABASE {database['dbname']} TO {role}")
-    world.sql.execute(METRICS + INDEX + f"; ALTER TABLE metrics OWNER TO {owner}; GRANT CREATE ON SCHEMA public TO {owner};")
+    world.sql.execute(
+        METRICS + INDEX + f"; ALTER TABLE metrics OWNER TO {owner}; GRANT CREATE ON SCHEMA public TO {owner};"
+    )
     world.sql.execute(ROWS.format("metrics"))
     dba = world.with_(database=PostgresSource(facts_of(cluster.conninfo(database["dbname"], user=role))))
     assert dba.clean()["retention.metrics"].verdict is Verdict.OK

@@ -68,11 +68,15 @@ def archive_rows(
         last = parts[-1].last_key if parts else None
         session.rows("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:
-            session.rows("SET LOCAL cursor_tuple_fraction = 1")  # all of it is read: the plan that is quickest at the end
+            session.rows(
+                "SET LOCAL cursor_tuple_fraction = 1"
+            )  # all of it is read: the plan that is quickest at the end
             keys = {f"k{at}": text for at, text in enumerate(last or ())}
             session.rows(statements.open_archive(resumed=last is not None), keys)
             lines = _pages(session, page, check)
-            while (part := _write_part(session, statements, folder, len(parts) + 1, lines, part_rows, metadata)) is not None:
+            while (
+                part := _write_part(session, statements, folder, len(parts) + 1, lines, part_rows, metadata)
+            ) is not None:
                 parts.append(part)
                 folder.write(f"{part_name(part.number)}.json", asdict(part))
                 check()
@@ -97,8 +101,8 @@ def opened_part(folder: Folder, part: Part) -> Iterator[pq.ParquetFile]:
                 file.write(chunk)
         if digest.hexdigest() != part.sha256:
             raise ProofFailedError(
-                f"{folder.place}{part_name(part.number)} is not what was stored there; nothing of it is removed. Look at "
-                "who writes into that bucket."
+                f"{folder.place}{part_name(part.number)} is not what was stored there; nothing of it is removed. Look "
+                "at who writes into that bucket."
             )
         with pq.ParquetFile(path) as opened:
             yield opened
@@ -216,4 +220,3 @@ def _sum(read: pa.Table) -> int:
     low = pc.bit_wise_and(digests, pa.scalar(2**32 - 1, pa.int64()))
     high = pc.shift_right(digests, pa.scalar(32, pa.int64()))
     return int(pc.sum(low).as_py()) + (int(pc.sum(high).as_py()) << 32)
-

@@ -59,13 +59,13 @@ class Column:
     def sent_as(self) -> SQL:
         """The type in which it is sent back."""
         whole = self.base in _WHOLE or self.base in _MOMENTS
-        return SQL("int8" if whole else _SENT_AS.get(self.base, "text"))  # type: ignore[arg-type]
+        return SQL("int8" if whole else _SENT_AS.get(self.base, "text"))
 
 
 def name_of(*names: str) -> SQL:
     """Return a quoted name for a statement with binds, in which a literal % is doubled."""
     quoted = Identifier(*names).as_string().replace("%", "%%")
-    return SQL(quoted)  # type: ignore[arg-type]  # quoted by psycopg
+    return SQL(quoted)  # quoted by psycopg
 
 
 def line_of(columns: tuple[Column, ...], alias: str) -> Composed:
@@ -84,16 +84,17 @@ def digest_of(columns: tuple[Column, ...], alias: str, *, back: bool = False) ->
 
 def came_back(column: Column, alias: str) -> Composed:
     """Return the expression that makes the column's own value of what was sent back."""
-    value, kind = _ref(column, alias), SQL(column.type.replace("%", "%%"))  # type: ignore[arg-type]  # format_type's
+    value, kind = _ref(column, alias), SQL(column.type.replace("%", "%%"))  # format_type's
     if column.base in _MOMENTS:
         return SQL(
             "(CASE {value} WHEN {most} THEN 'infinity' WHEN -{most} THEN '-infinity' ELSE {base} 'epoch'"
-            " + make_interval(days => ({value} / {day})::int) + (({value} %% {day})::text || ' us')::interval END)::{kind}"
+            " + make_interval(days => ({value} / {day})::int) + (({value} %% {day})::text || ' us')::interval"
+            " END)::{kind}"
         ).format(
             value=value,
-            most=SQL(str(_INFINITY)),  # type: ignore[arg-type]
-            base=SQL(column.base),  # type: ignore[arg-type]
-            day=SQL(str(_DAY)),  # type: ignore[arg-type]
+            most=SQL(str(_INFINITY)),
+            base=SQL(column.base),
+            day=SQL(str(_DAY)),
             kind=kind,
         )
     return SQL("{}::{}").format(value, kind)
@@ -101,7 +102,7 @@ def came_back(column: Column, alias: str) -> Composed:
 
 def sent(columns: tuple[Column, ...], alias: str) -> Composed:
     """Return the rows of binds (`c0`, `c1`, ... and `digest`) as a relation with the columns' names and DIGEST."""
-    arrays = [SQL("%(c{})s::{}[]").format(SQL(str(at)), column.sent_as) for at, column in enumerate(columns)]  # type: ignore[arg-type]
+    arrays = [SQL("%(c{})s::{}[]").format(SQL(str(at)), column.sent_as) for at, column in enumerate(columns)]
     names = [name_of(column.name) for column in columns]
     return SQL("unnest({}, %(digest)s::int8[]) AS {} ({}, {})").format(
         SQL(", ").join(arrays), name_of(alias), SQL(", ").join(names), name_of(DIGEST)
@@ -130,7 +131,7 @@ def _field(column: Column, alias: str) -> Composed:
         return SQL(
             "coalesce(CASE {ref} WHEN 'infinity' THEN {most} WHEN '-infinity' THEN -{most}"
             " ELSE (extract(EPOCH FROM {ref}) * 1000000)::bigint END::text, '')"
-        ).format(ref=ref, most=SQL(str(_INFINITY)))  # type: ignore[arg-type]
+        ).format(ref=ref, most=SQL(str(_INFINITY)))
     if column.base in _ARROW:
         return SQL("coalesce({}::text, '')").format(ref)
     return SQL("coalesce('\"' || replace({}::text, '\"', '\"\"') || '\"', '')").format(ref)

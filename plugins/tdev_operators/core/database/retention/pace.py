@@ -54,8 +54,8 @@ class Pacer:
                 break
             if time.monotonic() > deadline:
                 raise BusyError(
-                    f"A replica is {now['lag_bytes'] / _MB:,.0f} MB behind and does not catch up; what was removed so far "
-                    "stands on the receipt, the rest waits for it."
+                    f"A replica is {now['lag_bytes'] / _MB:,.0f} MB behind and does not catch up; what was "
+                    "removed so far stands on the receipt, the rest waits for it."
                 )
             self._note("replica lag")
             self._wait(_LOOK_SECONDS)

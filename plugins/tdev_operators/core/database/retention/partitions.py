@@ -1,7 +1,7 @@
 """Whole partitions: which ones hold nothing but rows that are due, and how such a one goes.
 
-A partition is detached (so that nobody writes into it any more), counted, and dropped, in separate transactions. What its
-bounds do not prove is looked up among its rows; one that holds a single row that must stay is left to the ranges.
+A partition is detached (so that nobody writes into it any more), counted, and dropped, in separate transactions. What
+its bounds do not prove is looked up among its rows; one that holds a single row that must stay is left to the ranges.
 """
 
 import re
@@ -66,7 +66,7 @@ class Partition:
 
     def attach(self) -> Composed:
         """Return the statement that puts it back."""
-        bound = SQL(self.bound.replace("%", "%%"))  # type: ignore[arg-type]  # pg_get_expr's own words
+        bound = SQL(self.bound.replace("%", "%%"))  # pg_get_expr's own words
         return SQL("ALTER TABLE {} ATTACH PARTITION {} {}").format(self._parent, self._own, bound)
 
     def drop(self) -> Composed:
@@ -99,7 +99,17 @@ def find_whole(rows: Sequence[Mapping[str, Any]], time_column: str, classes: Seq
             continue
         held = _classes_in(row, by_oid, tuple(classes))
         if all(end <= one.cut_off for one in held):
-            names = ("oid", "schema", "name", "parent_schema", "parent_name", "bound", "has_default", "rows_about", "bytes")
+            names = (
+                "oid",
+                "schema",
+                "name",
+                "parent_schema",
+                "parent_name",
+                "bound",
+                "has_default",
+                "rows_about",
+                "bytes",
+            )
             found.append(Partition(**{name: row[name] for name in names}, classes=held))
     return found
 
@@ -199,8 +209,8 @@ def _take_out(removal: Removal, partition: Partition) -> str:
             [now] = session.rows(load_sql("retention/partition_state"), {"oid": partition.oid})
             if attempt == removal.limits.tries and now["pending"]:
                 raise BusyError(
-                    f"The detachment of {partition.title} is half done, and {removal.holders() or 'somebody'} holds it; the "
-                    "next try ends it."
+                    f"The detachment of {partition.title} is half done, and {removal.holders() or 'somebody'} holds "
+                    "it; the next try ends it."
                 ) from None
             if attempt == removal.limits.tries:
                 return str(error)

@@ -1,7 +1,7 @@
 """What a run leaves in the bucket beside its archive: plan, progress, receipt. A retry reads it and goes on.
 
-`progress.json` is written *before* a transaction commits, with that transaction's number and counts. Whoever comes after
-a crash asks the database how the transaction ended, so that the receipt counts what happened, no more and no less.
+`progress.json` is written *before* a transaction commits, with that transaction's number and counts. Whoever comes
+after a crash asks the database how the transaction ended, so that the receipt counts what happened, and only that.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Removing rows: those of the archive one by one unchanged, the others by ranges; each transaction counted twice.
 
-The protocol of a transaction: remove, count, compare, write the counts with the transaction's number into `progress.json`,
-commit. Killed in between, the next try asks the database whether that transaction was committed.
+The protocol of a transaction: remove, count, compare, write the counts with the transaction's number into
+`progress.json`, commit. Killed in between, the next try asks the database whether that transaction was committed.
 """
 
 import time
@@ -25,7 +25,7 @@ _PAUSE_SECONDS = 0.2  # between two tries, growing
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a removal may wait for a lock, how often it tries, and until when (`time.monotonic`) it begins anything."""
+    """How long a removal waits for a lock, how often it tries, until when (`time.monotonic`) it begins anything."""
 
     lock_timeout_ms: int
     tries: int
@@ -190,9 +190,9 @@ class Removal:
     def _demand(self, what: str, before: int, removed: int, left: int) -> None:
         if before != left + removed:
             raise ProofFailedError(
-                f"The balance of {what} of {self.statements.table.title} does not hold: {before} before, {removed} removed, "
-                f"{left} left; the transaction was rolled back and the run stopped. Look for triggers and rules that act on "
-                "its rows."
+                f"The balance of {what} of {self.statements.table.title} does not hold: {before} before, {removed} "
+                f"removed, {left} left; the transaction was rolled back and the run stopped. Look for triggers and "
+                "rules that act on its rows."
             )
 
     def _refuse_without_index(self) -> None:
@@ -251,6 +251,7 @@ class Removal:
 def _limits(milliseconds: int) -> Composed:
     # Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
     return SQL(
-        "-- limits of a transaction\nSELECT set_config('lock_timeout', {}, true), set_config('enable_seqscan', 'off', true),"
-        " set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+        "-- limits of a transaction\nSELECT set_config('lock_timeout', {}, true),"
+        " set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
+        " set_config('enable_mergejoin', 'off', true)"
     ).format(Literal(f"{milliseconds}ms"))

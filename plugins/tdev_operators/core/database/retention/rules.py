@@ -20,7 +20,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RowClass:
-    """Rows with one fate from `cut_off` (aware, UTC) back: those whose `column` has the `value`; without, the others."""
+    """Rows with one fate from `cut_off` (aware, UTC) back: those whose `column` has the `value`, or the others."""
 
     cut_off: datetime
     archive: bool

@@ -34,7 +34,7 @@ Journal = Callable[[str, Mapping[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One run. `run_id` is the same in every try of it. `unpaced` gives way to nobody: for benchmarks and empty nights."""
+    """One run. `run_id` is the same in every try of it. `unpaced` gives way to nobody, for empty nights."""
 
     run_id: str
     dry_run: bool = False
@@ -190,8 +190,8 @@ class _Work:
         if (plan := folder.read(PLAN)) is not None:
             if plan["oid"] != table.oid or plan["columns"] != [column.facts() for column in table.columns]:
                 raise InputError(
-                    f"The table {table.title} is another one, or has other columns, than when {self.request.run_id} was "
-                    "planned; start a new run."
+                    f"The table {table.title} is another one, or has other columns, than when {self.request.run_id} "
+                    "was planned; start a new run."
                 )
             return plan
         [now] = self.session.rows(load_sql("retention/now"))

@@ -10,7 +10,7 @@ FOLDER_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
 
 
 class RetentionException(Section):
-    """`[[retention.rules.exceptions]]`: rows whose `column` has this `value` stay longer. The first that fits counts."""
+    """`[[retention.rules.exceptions]]`: rows whose `column` has this `value` stay longer. The first to fit counts."""
 
     column: Text
     value: Text

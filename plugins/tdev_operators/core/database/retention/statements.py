@@ -1,7 +1,8 @@
-"""The statements of retention, composed from names and from `include/sql/retention`. Cut-offs stand in them as they are.
+"""The statements of retention that need names, composed. Cut-offs stand in them as they are.
 
 A range of rows is what lies behind `%(after0)s`, ... (NULL at the beginning) up to and with `%(upto0)s`, ... by the
-table's order. `%(horizon)s` is the oldest transaction that was not over when the run began: what a younger one wrote is late.
+table's order. `%(horizon)s` is the oldest transaction that was not over when the run began: what a younger one wrote
+is late.
 """
 
 from collections.abc import Sequence
@@ -58,7 +59,8 @@ class Statements:
     def without_time(self) -> Composed:
         """Count the rows that have no time, or one before all times: they stay."""
         return SQL(
-            "-- one row: how many rows have no time\nSELECT count(*) AS rows FROM {0} WHERE {1} IS NULL OR {1} = '-infinity'"
+            "-- one row: how many rows have no time\nSELECT count(*) AS rows FROM {0}"
+            " WHERE {1} IS NULL OR {1} = '-infinity'"
         ).format(self._from, self._time)
 
     def open_archive(self, *, resumed: bool) -> Composed:
@@ -66,7 +68,7 @@ class Statements:
         after: Composable = SQL("true")
         if resumed:
             keys = self.table.key
-            marks = [SQL("%(k{})s::text").format(SQL(str(at))) for at in range(len(keys))]  # type: ignore[arg-type]
+            marks = [SQL("%(k{})s::text").format(SQL(str(at))) for at in range(len(keys))]
             typed = [SQL("{}::{}").format(mark, _kind(one)) for mark, one in zip(marks, keys, strict=True)]
             after = SQL("({}) > ({})").format(self._tuple(keys), SQL(", ").join(typed))
         return SQL(
@@ -121,7 +123,7 @@ class Statements:
         ).format(_returned(self.table.key), sent(self.table.key, "s"), self._from, _same(self.table.key))
 
     def bound(self) -> Composed:
-        """Return where a range of about `%(size)s` rows ends: `upto0`, ... as text, NULL when nothing is left; and its `rows`."""
+        """Return where a range of about `%(size)s` rows ends (`upto0`, ... as text; NULL: nothing is left), its `rows`."""
         order = self.table.order
         if self.table.by_time:
             time = self._time
@@ -131,9 +133,10 @@ class Statements:
                 " ORDER BY {time} FETCH FIRST %(size)s ROWS WITH TIES) AS b"
             ).format(time=time, table=self._from, after=self._after(), before=self._latest())
         names = [name_of(column.name) for column in order]
-        texts = [SQL("b.{}::text AS upto{}").format(name, SQL(str(at))) for at, name in enumerate(names)]  # type: ignore[arg-type]
+        texts = [SQL("b.{}::text AS upto{}").format(name, SQL(str(at))) for at, name in enumerate(names)]
         return SQL(
-            "-- one row: where the next range of rows ends, and how many it has\nSELECT {texts}, count(*) OVER () AS rows"
+            "-- one row: where the next range of rows ends, and how many it has\nSELECT {texts},"
+            " count(*) OVER () AS rows"
             " FROM (SELECT {columns} FROM {table} WHERE {after} ORDER BY {columns} LIMIT %(size)s) AS b"
             " ORDER BY {last} LIMIT 1"
         ).format(
@@ -159,7 +162,8 @@ class Statements:
 
     def all_rows(self) -> Composed:
         """Count the rows: `rows`, those `late`, those whose class is archived (`to_archive`), those not `due`."""
-        of_archive = SQL(" OR ").join([self._is(at) for at, one in enumerate(self.classes) if one.archive] or [SQL("false")])
+        archives = [self._is(at) for at, one in enumerate(self.classes) if one.archive]
+        of_archive = SQL(" OR ").join([SQL("false"), *archives])
         return SQL(
             "-- one row: all rows of a partition\nSELECT count(*) AS rows, count(*) FILTER (WHERE {}) AS late,"
             " count(*) FILTER (WHERE {}) AS to_archive,"
@@ -203,7 +207,7 @@ class Statements:
 
     def _moment(self, one: RowClass) -> Composed:
         base = self.table.time.base
-        return SQL("{}::{}").format(Literal(one.cut_off.strftime(_TIME_FORM[base])), SQL(base))  # type: ignore[arg-type]
+        return SQL("{}::{}").format(Literal(one.cut_off.strftime(_TIME_FORM[base])), SQL(base))
 
     def _is(self, at: int) -> Composed:
         """Whether a row is of this class: its exception fits and none before it does."""
@@ -214,7 +218,7 @@ class Statements:
             for number, other in enumerate(self.classes[: at + 1])
             if other.column
         ]
-        return SQL("({})").format(SQL(" AND ").join(terms or [SQL("true")]))
+        return SQL("({})").format(SQL(" AND ").join([*terms, SQL("true")]))
 
     def _due(self, *, archive: bool) -> Composed:
         """Whether a row is due, and archived or not. Without a time, or before all times, none is."""
@@ -235,13 +239,13 @@ class Statements:
 
     def _marks(self, word: str) -> Composed:
         marks = [
-            SQL("%({}{})s::{}").format(SQL(word), SQL(str(at)), _kind(column))  # type: ignore[arg-type]
+            SQL("%({}{})s::{}").format(SQL(word), SQL(str(at)), _kind(column))
             for at, column in enumerate(self.table.order)
         ]
         return SQL(", ").join(marks)
 
     def _discarded_in_range(self) -> Composed:
-        """Say `_discarded` shorter, for a range of time: all of its rows are past every time and before the last cut-off."""
+        """Say `_discarded` shorter, for a range of time: all of its rows have a time before the last cut-off."""
         if not self.table.by_time:
             return self._discarded
         last = max(one.cut_off for one in self.classes)
@@ -255,7 +259,9 @@ class Statements:
         return SQL("({})").format(SQL(" OR ").join(terms))
 
     def _after(self) -> Composed:
-        return SQL("(%(after0)s::text IS NULL OR ({}) > ({}))").format(self._tuple(self.table.order), self._marks("after"))
+        return SQL("(%(after0)s::text IS NULL OR ({}) > ({}))").format(
+            self._tuple(self.table.order), self._marks("after")
+        )
 
     def _range(self) -> Composed:
         upto = SQL("({}) <= ({})").format(self._tuple(self.table.order), self._marks("upto"))
@@ -268,11 +274,11 @@ def shown(statement: Composed) -> str:
 
 
 def _kind(column: Column) -> SQL:
-    return SQL(column.type.replace("%", "%%"))  # type: ignore[arg-type]  # format_type's words
+    return SQL(column.type.replace("%", "%%"))  # format_type's words
 
 
 def _text(value: str) -> SQL:
-    return SQL(Literal(value).as_string().replace("%", "%%"))  # type: ignore[arg-type]  # quoted by psycopg
+    return SQL(Literal(value).as_string().replace("%", "%%"))  # quoted by psycopg
 
 
 def _returned(keys: Sequence[Column]) -> Composed:

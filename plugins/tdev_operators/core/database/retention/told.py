@@ -27,8 +27,8 @@ def told(receipt: Mapping[str, Any]) -> CheckResult:
     skipped |= {f"{title}, {line}": "nobody knows how it ended" for line in receipt["unsure"]}
     about = f" ({number(counts['about'])} of them by the server's statistics)" if counts["about"] else ""
     summary = (
-        f"Of {number(counts['rows'])} rows that were looked at, {number(counts['archived'])} were archived and removed, "
-        f"{number(counts['discarded'])} removed{about}, {number(counts['kept'])} kept."
+        f"Of {number(counts['rows'])} rows that were looked at, {number(counts['archived'])} were archived and "
+        f"removed, {number(counts['discarded'])} removed{about}, {number(counts['kept'])} kept."
     )
     verdict = Verdict.OK
     if not receipt["finished"]:
@@ -112,7 +112,11 @@ def dry(
         lines += ["-- to the archive:", shown(statements.open_archive(resumed=False))]
         lines += ["-- read back, and then, for each row group:", shown(statements.remove_archived())]
     for one in partitions:
-        lines += [f"-- {one.title}, about {one.rows_about} rows, {one.bytes} bytes:", _text(one.detach()), _text(one.drop())]
+        lines += [
+            f"-- {one.title}, about {one.rows_about} rows, {one.bytes} bytes:",
+            _text(one.detach()),
+            _text(one.drop()),
+        ]
     if statements.discards:
         lines += [f"-- by {'time' if table.by_time else 'key'} ({table.index}), range by range:"]
         lines += [shown(statements.bound()), shown(statements.remove_discarded())]
@@ -140,7 +144,8 @@ def _lines(receipt: Mapping[str, Any]) -> tuple[str, ...]:
     parts = receipt["parts"]
     lines = [f"receipt: {receipt['place']}receipt.json", f"way: {receipt['way']}", f"held against {receipt['now']}"]
     lines += [
-        f"part {one['number']}: {one['rows']} rows, {one['bytes']} bytes, digest {one['digest']}, SHA-256 {one['sha256']}"
+        f"part {one['number']}: {one['rows']} rows, {one['bytes']} bytes, digest {one['digest']}, "
+        f"SHA-256 {one['sha256']}"
         for one in parts[:_MOST_LINES]
     ]
     if len(parts) > _MOST_LINES:
