@@ -9,7 +9,7 @@ from tdev_operators.core.errors import BusyError
 from tdev_operators.core.sql import load_sql
 
 _MB = 1_000_000
-_UNPACED_TIMES = 25  # so many times larger are the transactions of a run that gives way to nobody
+_UNPACED_TIMES = 10  # so many times larger are the transactions of a run that gives way to nobody
 _LOOK_SECONDS = 0.5
 _SMALLEST = 100
 

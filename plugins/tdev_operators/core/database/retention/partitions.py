@@ -142,15 +142,17 @@ def _remove(removal: Removal, partition: Partition, *, count: bool) -> None:
     statements = Statements(removal.statements.table, partition.classes, (partition.schema, partition.name))
     facts = {name: getattr(partition, name) for name in Partition.__dataclass_fields__ if name != "classes"}
     step = {"partition": partition.oid, "facts": facts, "count": count}
-    pending, started = removal.progress.pending, time.monotonic()
+    pending = removal.progress.pending
     state = session.rows(load_sql("retention/partition_state"), {"oid": partition.oid})
     if not state:  # it was dropped, and the note before that has its last figures
         if pending is not None:
             removal.end()
             removal.save()
         return
+    about = partition.rows_about
+    counts = Counts() if looks else Counts(rows=about, discarded=about, about=about, partitions=1)
     if pending is None:
-        removal.begin(Counts(), step)
+        removal.begin(counts, step)
     if state[0]["attached"]:
         removal.check()
         why = _take_out(removal, partition)
@@ -159,11 +161,10 @@ def _remove(removal: Removal, partition: Partition, *, count: bool) -> None:
             removal.progress.pending = None
             removal.save()
             return
-    counts = Counts(discarded=partition.rows_about, about=partition.rows_about)
     if looks:
         # Nobody can write into it through the table now: what stays must not go with it.
         [now] = session.rows(statements.all_rows(), {"horizon": removal.horizon})
-        counts = Counts(discarded=now["rows"])
+        counts = Counts(rows=now["rows"], discarded=now["rows"], partitions=1)
         if now["late"] or now["to_archive"] or now["not_due"]:
             session.rows(partition.attach(), {})
             removal.progress.remarks.append(
@@ -172,12 +173,9 @@ def _remove(removal: Removal, partition: Partition, *, count: bool) -> None:
             removal.progress.pending = None
             removal.save()
             return
-    counts.rows, counts.partitions = counts.discarded, 1
-    counts.seconds = time.monotonic() - started
-    removal.begin(counts, step)
+        removal.begin(counts, step)
     _patiently(removal, partition.drop())
-    removal.end()
-    removal.save()
+    removal.end()  # written down with the next step, or with the receipt
 
 
 def _may_go(removal: Removal, partition: Partition, *, count: bool) -> bool:

@@ -86,6 +86,7 @@ class Folder:
 
     def __init__(self, store: BackupStore, bucket: str, prefix: str) -> None:
         self.store, self.bucket, self.prefix = store, bucket, prefix
+        self._names: set[str] | None = None  # listed once: nobody else writes here while we do
 
     @classmethod
     def of(cls, store: BackupStore, bucket: str, system: str, folder: str, run_id: str, title: str) -> Self:
@@ -112,7 +113,10 @@ class Folder:
         Raises:
             GarbledAnswerError: it is no JSON.
         """
-        if self.store.find(self.bucket, self.key(name)) is None:
+        if self._names is None:
+            found = self.store.list(self.bucket, self.prefix)
+            self._names = {info.key.removeprefix(self.prefix) for info in found}
+        if name not in self._names:
             return None
         body = self.store.read_whole(self.bucket, self.key(name), max_bytes=_MAX_BYTES)
         try:
@@ -124,6 +128,8 @@ class Folder:
     def write(self, name: str, data: dict[str, Any]) -> None:
         """Store an object's JSON (overwrites)."""
         self.store.put(self.bucket, self.key(name), json.dumps(data, indent=1).encode())
+        if self._names is not None:
+            self._names.add(name)
 
 
 def part_name(number: int) -> str:

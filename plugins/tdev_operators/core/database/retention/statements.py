@@ -123,7 +123,7 @@ class Statements:
         ).format(_returned(self.table.key), sent(self.table.key, "s"), self._from, _same(self.table.key))
 
     def bound(self) -> Composed:
-        """Return where a range of about `%(size)s` rows ends (`upto0`, ... as text; NULL: nothing is left), its `rows`."""
+        """Return where a range of about `%(size)s` rows ends (`upto0`, ... as text; NULL: nothing left), its `rows`."""
         order = self.table.order
         if self.table.by_time:
             time = self._time
