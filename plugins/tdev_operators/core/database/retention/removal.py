@@ -171,7 +171,9 @@ class Removal:
         bound = {**after, **upto, "horizon": self.horizon}
         self._position = {"after": list(upto.values())}
         removed = self.session.touched(self.statements.remove_discarded(), bound)
-        [left] = self.session.rows(self.statements.left_of_range(), bound)
+        left = {"rows": 0, "late": 0, "unarchived": 0}
+        if removed != before["rows"] or self.statements.table.side_effects:  # else there is nothing left to be counted
+            [left] = self.session.rows(self.statements.left_of_range(), bound)
         self._demand("a range of rows", before["rows"], removed, left["rows"])
         counts = Counts(
             rows=before["rows"],

@@ -211,28 +211,28 @@ class Statements:
 
     def _is(self, at: int) -> Composed:
         """Whether a row is of this class: its exception fits and none before it does."""
-        terms = [
-            SQL("({} = {}) IS {}TRUE").format(
-                name_of(T, other.column), _text(other.value), SQL("" if number == at else "NOT ")
+        terms: list[Composable] = [
+            SQL("{} = {}" if number == at else "({} = {}) IS NOT TRUE").format(
+                name_of(T, other.column), _text(other.value)
             )
             for number, other in enumerate(self.classes[: at + 1])
             if other.column
         ]
-        return SQL("({})").format(SQL(" AND ").join([*terms, SQL("true")]))
+        return SQL("({})").format(SQL(" AND ").join(terms or [SQL("true")]))
 
     def _due(self, *, archive: bool) -> Composed:
         """Whether a row is due, and archived or not. Without a time, or before all times, none is."""
-        terms = [
-            SQL("({} AND {} < {})").format(self._is(at), self._time, self._moment(one))
-            for at, one in enumerate(self.classes)
-            if one.archive is archive
-        ]
+        due = [(at, one) for at, one in enumerate(self.classes) if one.archive is archive]
+        terms = [SQL("{} AND {} < {}").format(self._is(at), self._time, self._moment(one)) for at, one in due]
         if not terms:
             return SQL("({})").format(SQL("false"))
+        timed = SQL("{} > '-infinity'").format(self._time)
+        if len(terms) == 1:
+            return SQL("({} AND {})").format(terms[0], timed)
         # The one bound that all share first: it is what an index is asked for.
-        latest = max((one for one in self.classes if one.archive is archive), key=lambda one: one.cut_off)
-        shared = SQL("{0} < {1} AND {0} > '-infinity'").format(self._time, self._moment(latest))
-        return SQL("({} AND ({}))").format(shared, SQL(" OR ").join(terms))
+        latest = max((one for _, one in due), key=lambda one: one.cut_off)
+        either = SQL(" OR ").join(SQL("({})").format(term) for term in terms)
+        return SQL("({} < {} AND {} AND ({}))").format(self._time, self._moment(latest), timed, either)
 
     def _tuple(self, columns: Sequence[Column]) -> Composed:
         return SQL(", ").join(name_of(T, column.name) for column in columns)
