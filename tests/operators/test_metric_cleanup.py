@@ -5,16 +5,29 @@ from types import SimpleNamespace
 
 import pytest
 
+from sandbox.system import Sandbox
 from tdev_operators.core.errors import AccessDeniedError
 from tdev_operators.core.items import ItemRef
 from tdev_operators.core.verdicts import Verdict
+from tdev_operators.hooks.connections import EnvironmentConnections
+from tdev_operators.hooks.ledger_database import CONNECTION as LEDGER
+from tdev_operators.hooks.ledger_schema import migrate
 
 RUN = "manual__2026-11-29T03:30:00+00:00"
 
 
+@pytest.fixture(scope="module")
+def system():
+    """A small T-Developer of our own, since its rows go; its ledger is set up."""
+    with Sandbox.start("small", engine=False) as running:
+        migrate(EnvironmentConnections(running.environment).get(LEDGER))
+        yield running
+
+
 @pytest.fixture
-def tasks(sandbox, monkeypatch):
-    """The sandbox's connections and settings, as a task finds them."""
+def tasks(system, monkeypatch):
+    """Its connections and settings, as a task finds them."""
+    sandbox = system
     for name, value in sandbox.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("TDEV_SETTINGS", str(sandbox.settings_file))

@@ -21,7 +21,13 @@ from tdev_operators.core.database.retention.settings import RetentionRule
 from tdev_operators.core.database.retention.statements import Statements
 from tdev_operators.core.database.retention.table import Table, read_table
 from tdev_operators.core.database.retention.told import conservation, dry, failed, told
-from tdev_operators.core.errors import InputError, PermanentError, TransientError
+from tdev_operators.core.errors import (
+    AccessDeniedError,
+    GarbledAnswerError,
+    InputError,
+    ProofFailedError,
+    TransientError,
+)
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
 from tdev_operators.core.verdicts import CheckResult
@@ -73,7 +79,7 @@ def clean(
                     continue
                 receipts.append(receipt := work.run())
                 results.append(told(receipt))
-            except PermanentError as error:
+            except (AccessDeniedError, GarbledAnswerError, InputError, ProofFailedError) as error:
                 results.append(failed(rule, error))
             except TransientError as error:
                 away = away or error
