@@ -103,6 +103,21 @@ def test_a_table_locked_whole_is_tried_again_later(metrics, database):
     assert metrics.count() == 1200
 
 
+def test_a_table_that_nobody_may_read_now_is_waited_for_briefly(metrics, database):
+    def lock():
+        locker.execute("LOCK TABLE metrics IN ACCESS EXCLUSIVE MODE")
+
+    with psycopg.connect(**database) as locker:
+        lock()
+        with pytest.raises(BusyError):
+            metrics.clean()
+        locker.rollback()
+        with pytest.raises(BusyError):
+            metrics.clean(ports=with_store(metrics, "archive.json", lock))
+    assert metrics.clean()["retention.metrics"].verdict is Verdict.OK
+    assert (metrics.counts["archived"], metrics.counts["discarded"]) == (30, 810)
+
+
 def test_an_index_that_is_dropped_meanwhile_sends_the_next_try_another_way(metrics):
     def drop():
         metrics.sql.execute("DROP INDEX metrics_timestamp_idx")

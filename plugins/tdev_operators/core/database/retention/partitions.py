@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg.sql import SQL, Composed, Literal
+from psycopg.sql import SQL, Composed
 
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.retention.columns import name_of
@@ -20,7 +20,7 @@ from tdev_operators.core.database.retention.removal import Removal
 from tdev_operators.core.database.retention.rules import RowClass, class_of
 from tdev_operators.core.database.retention.statements import Statements
 from tdev_operators.core.database.retention.table import Table
-from tdev_operators.core.errors import BusyError, TdevError
+from tdev_operators.core.errors import BusyError
 from tdev_operators.core.sql import load_sql
 
 _RANGE = re.compile(r"FOR VALUES FROM \('(?P<start>[^']+)'\) TO \('(?P<end>[^']+)'\)")
@@ -201,7 +201,6 @@ def _take_out(removal: Removal, partition: Partition) -> str:
         if not state["pending"] and (held := removal.holders()):
             return held
         try:
-            session.rows(_limit(removal.limits.lock_timeout_ms))
             session.rows(partition.finalize() if state["pending"] else partition.detach(), {})
         except BusyError as error:
             [now] = session.rows(load_sql("retention/partition_state"), {"oid": partition.oid})
@@ -213,15 +212,12 @@ def _take_out(removal: Removal, partition: Partition) -> str:
             if attempt == removal.limits.tries:
                 return str(error)
             time.sleep(_PAUSE_SECONDS * attempt)
-        finally:
-            _without_limit(session)
     return ""
 
 
 def _patiently(removal: Removal, statement: Composed) -> None:
     for attempt in range(1, removal.limits.tries + 1):
         try:
-            removal.session.rows(_limit(removal.limits.lock_timeout_ms))
             removal.session.rows(statement, {})
         except BusyError:
             if attempt == removal.limits.tries:
@@ -229,19 +225,6 @@ def _patiently(removal: Removal, statement: Composed) -> None:
             time.sleep(_PAUSE_SECONDS * attempt)
         else:
             return
-        finally:
-            _without_limit(removal.session)
-
-
-def _limit(milliseconds: int) -> Composed:
-    return SQL("SET lock_timeout = {}").format(Literal(milliseconds))
-
-
-def _without_limit(session: Session) -> None:
-    try:
-        session.rows("SET lock_timeout = 0")
-    except TdevError:  # the session is gone, which is what is being told
-        return
 
 
 def _end_of(row: Mapping[str, Any], time_column: str) -> datetime | None:

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from psycopg.sql import SQL, Composed, Literal
-
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.retention.archive import Part, opened_part
 from tdev_operators.core.database.retention.columns import binds_of
@@ -21,6 +19,10 @@ from tdev_operators.core.errors import BusyError, ProofFailedError, TdevError
 from tdev_operators.core.sql import load_sql
 
 _PAUSE_SECONDS = 0.2  # between two tries, growing
+# Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
+_PLANS = """-- how rows are found in a transaction
+SELECT set_config(name, 'off', true)
+FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin']) AS t (name)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +125,13 @@ class Removal:
 
     def _batch(self, what: str, work: Callable[[], "_Done"]) -> None:
         """Do one transaction; one that runs into somebody's lock is tried again, then left out and reported."""
+        self._position = {}
         for attempt in range(1, self.limits.tries + 1):
             self.check()
             started = time.monotonic()
             self.session.rows("BEGIN ISOLATION LEVEL REPEATABLE READ")
             try:
-                self.session.rows(_limits(self.limits.lock_timeout_ms))
+                self.session.rows(_PLANS)
                 done = work()
                 if done.counts is not None:
                     self.begin(done.counts, {"xid": done.xid, **done.position})
@@ -136,6 +139,8 @@ class Removal:
             except BusyError as error:
                 self._roll_back()
                 if attempt == self.limits.tries:
+                    if not self._position:  # not even where it ends could be read: the table is locked whole
+                        raise
                     self._leave_out(what, error)
                     return
                 time.sleep(_PAUSE_SECONDS * attempt)
@@ -154,8 +159,8 @@ class Removal:
             return
 
     def _remove_archived(self, binds: dict[str, str], position: dict[str, Any]) -> "_Done":
-        self._position = position
         [before] = self.session.rows(self.statements.left_of_archived(), binds)
+        self._position = position  # it may be read; if it cannot be removed, it is left out
         removed = self.session.touched(self.statements.remove_archived(), binds)
         [left] = self.session.rows(self.statements.left_of_archived(), binds)
         self._demand("archived rows", before["rows"], removed, left["rows"])
@@ -248,12 +253,3 @@ class Removal:
             case _:
                 self.progress.unsure.append(f"transaction {pending['xid']}: {pending['counts']}")
                 self.progress.pending = None
-
-
-def _limits(milliseconds: int) -> Composed:
-    # Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
-    return SQL(
-        "-- limits of a transaction\nSELECT set_config('lock_timeout', {}, true),"
-        " set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
-        " set_config('enable_mergejoin', 'off', true)"
-    ).format(Literal(f"{milliseconds}ms"))

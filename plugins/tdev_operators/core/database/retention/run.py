@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg.sql import SQL, Composed, Literal
+
 from tdev_operators.core.backup.database.catalogue import pin
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.alone import alone
@@ -71,6 +73,8 @@ def clean(
     away: TransientError | None = None
     with alone(ports.database, JOB) as session:
         pin(session)
+        # For the whole session: whoever waits for a lock makes others wait behind him.
+        session.rows(lock_timeout(settings.retention.lock_timeout_ms))
         for rule in settings.retention.rules:
             work = _Work(ports, settings, request, rule, session, journal, progress, check, until)
             try:
@@ -218,6 +222,11 @@ class _Work:
         }
         folder.write(PLAN, plan)
         return plan
+
+
+def lock_timeout(milliseconds: int) -> Composed:
+    """Return the statement after which no statement of a session waits longer for a lock."""
+    return SQL("-- how long a lock is waited for\nSET lock_timeout = {}").format(Literal(milliseconds))
 
 
 def now_of(session: Session) -> str:
