@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one table. `python -m benchmarks backup` (parsing, recovery, care...): that one."""
+"""`make bench`: every benchmark, one table. `python -m benchmarks retention` (or another name): that one alone."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -25,12 +25,19 @@ def _care() -> Iterable[Row]:
     return care.rows()
 
 
+def _retention() -> Iterable[Row]:
+    from benchmarks import retention  # noqa: PLC0415  the same
+
+    return retention.rows()
+
+
 _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "parsing": parsing.rows,
     "health_check": health_check.rows,
     "backup": _backup,
     "recovery": _recovery,
     "care": _care,
+    "retention": _retention,
 }
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item
 | `full_backup.judge` | the set is damaged or not equal to its source | read the report before you trust any back-up |
 | `performance_tuning.compare` | the database cannot be asked, or is a standby | see its log; clear it |
 | `performance_tuning.judge` | a configuration file would keep the database from starting, its pools do not fit, or nobody could look | read the report; `tdev_apply_tuning` applies what is recommended |
+| `metric_cleanup.clean` | database, store or ledger were away; what was removed so far is on the receipt | clear it: it goes on |
+| `metric_cleanup.report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
+| `metric_cleanup.judge` | a table was refused, rows were held by somebody, or a proof failed | read the report: it says what stays, and why |
 | `database_optimization.optimize` | the care itself could not run (see its log) | mend the connection `tdev_dba`; clear it |
 | `database_optimization.judge` | a table or index could not be cared for, or an index is damaged | read the report |
 
@@ -24,6 +27,7 @@ from tdev_operators.core.calendar_slots import Calendar, Slot
 from tdev_operators.operators.backup import FullBackupOperator
 from tdev_operators.operators.database_care import DatabaseCareOperator, care_form
 from tdev_operators.operators.items import CloseRunOperator, Item
+from tdev_operators.operators.metric_cleanup import MetricCleanupOperator
 from tdev_operators.operators.schedule import MAY_START, CalendarTimetable, item_deadlines, item_form
 from tdev_operators.operators.tuning import TuningCompareOperator
 
@@ -33,13 +37,14 @@ CALENDAR = Calendar(
     items={
         "full_backup": Slot("0 3 * * 1", minutes=120, priority="high", owner="DevOps"),
         "performance_tuning": Slot("0 4 * * 3", minutes=120, priority="medium", owner="Engineering"),
+        "metric_cleanup": Slot("30 3 * * 4", minutes=60, priority="medium", owner="DBA"),
         "database_optimization": Slot("0 4 * * 4", minutes=60, priority="medium", owner="DBA"),
     },
 )
 
 with DAG(
     dag_id="tdev_weekly",
-    description="Every week: full back-up with its proof, tuning drift, care of the database",
+    description="Every week: full back-up with its proof, tuning drift, old rows, care of the database",
     schedule=CalendarTimetable(CALENDAR),
     deadline=item_deadlines(CALENDAR),
     params=item_form(CALENDAR) | care_form(),
@@ -56,9 +61,12 @@ with DAG(
     with Item(CALENDAR, "performance_tuning") as performance_tuning:
         TuningCompareOperator(task_id="compare")
 
-    with Item(CALENDAR, "database_optimization") as database_optimization:
+    with Item(CALENDAR, "metric_cleanup") as metric_cleanup:
+        MetricCleanupOperator(task_id="clean", pool="tdev_care")
+
+    with Item(CALENDAR, "database_optimization", follows=metric_cleanup) as database_optimization:
         DatabaseCareOperator(task_id="optimize", pool="tdev_care")
 
     close_run = CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
 
-    [full_backup, performance_tuning, database_optimization] >> close_run
+    [full_backup, performance_tuning, metric_cleanup, database_optimization] >> close_run

@@ -25,9 +25,9 @@ def complaint(tmp_path: Path, old: str, new: str) -> str:
 def test_the_shipped_file_is_whole_and_frozen():
     settings = load_settings(include_dir() / "tdev.toml")
     assert settings.buckets.backups == "t-developer-backups"
-    assert settings.retention.metrics_days == 30
+    assert settings.retention.rules[0].days == 30
     with pytest.raises(Exception, match="frozen"):
-        settings.retention.metrics_days = 1
+        settings.retention.rules[0].days = 1
 
 
 @pytest.mark.parametrize(
@@ -40,27 +40,27 @@ def test_the_shipped_file_is_whole_and_frozen():
             id="a history that is never enough",
         ),
         pytest.param(
-            "metrics_days = 30",
-            "metric_days = 30",
-            "retention.metric_days: this key is unknown; did you mean metrics_days?",
+            "\ndays = 30",
+            "\nday = 30",
+            "retention.rules[1].day: this key is unknown; did you mean days?",
             id="misspelt key",
         ),
         pytest.param(
-            "\nmetrics_days = 30",
-            "\nmetrics_hours = 720",
-            "retention.metrics_hours: this key is unknown; did you mean metrics_days?",
+            "maintenance_records_days = 400",
+            "maintenance_records_hours = 9600",
+            "retention.maintenance_records_hours: this key is unknown; did you mean maintenance_records_days?",
             id="wrong unit in the key",
         ),
         pytest.param(
-            "\nmetrics_days = 30",
-            '\nmetrics_days = "30d"',
-            "retention.metrics_days: '30d' is not a plain number; write the figure alone in days",
+            "\ndays = 30",
+            '\ndays = "30d"',
+            "retention.rules[1].days: '30d' is not a plain number; write the figure alone in days",
             id="unit in the value",
         ),
         pytest.param(
-            "\nmetrics_days = 30",
-            "\nmetrics_days = -30",
-            "retention.metrics_days: -30 is too small; give a figure at least 1 in days.",
+            "\ndays = 30",
+            "\ndays = -30",
+            "retention.rules[1].days: -30 is too small; give a figure at least 1 in days.",
             id="negative retention",
         ),
         pytest.param(
@@ -204,9 +204,9 @@ def test_the_shipped_file_is_whole_and_frozen():
             id="no resolver",
         ),
         pytest.param(
-            "important_metrics_days = 90",
-            "important_metrics_days = 29",
-            "retention: important_metrics_days must not be below metrics_days",
+            "\ndays = 90",
+            "\ndays = 29",
+            "retention.rules[1]: the exception importance = 'high' has 29 days and the rule 30: what is",
             id="what is important goes first",
         ),
         *[
@@ -239,9 +239,9 @@ def test_each_mistake_gets_one_sentence_with_file_key_and_remedy(tmp_path, old, 
 
 
 def test_two_mistakes_get_two_sentences(tmp_path):
-    message = complaint(tmp_path, "\nmetrics_days = 30\nimportant", "\nmetrics_days = 0\nunimportant")
-    assert "retention.metrics_days: 0 is too small" in message
-    assert "did you mean important_metrics_days?" in message
+    message = complaint(tmp_path, "\ndays = 30\narchive", "\ndays = 0\narchived")
+    assert "retention.rules[1].days: 0 is too small" in message
+    assert "did you mean archive?" in message
 
 
 def test_a_missing_file_is_named_with_the_variable(tmp_path):

@@ -21,6 +21,7 @@ from tdev_operators.core.backup.settings import BackupSettings
 from tdev_operators.core.database.capacity.settings import CapacitySettings
 from tdev_operators.core.database.care.settings import CareSettings
 from tdev_operators.core.database.performance.settings import PerformanceSettings
+from tdev_operators.core.database.retention.settings import RetentionSettings
 from tdev_operators.core.database.tuning.settings import TuningSettings
 from tdev_operators.core.drill.settings import DrillSettings
 from tdev_operators.core.errors import SettingsError
@@ -33,7 +34,6 @@ from tdev_operators.core.setting_types import (
     FILE_PATTERN,
     URL_PATH_PATTERN,
     BucketName,
-    Days,
     FilePath,
     Port,
     Positive,
@@ -174,22 +174,6 @@ class EvolutionSettings(Section):
             raise ValueError(
                 "stalled_after_seconds must be above generation_interval_seconds, or every pause between two "
                 "generations is a stall; write twice the interval"
-            )
-        return self
-
-
-class RetentionSettings(Section):
-    """`[retention]`: how long rows are kept."""
-
-    metrics_days: Days
-    important_metrics_days: Days
-    maintenance_records_days: Days
-
-    @model_validator(mode="after")
-    def _important_ones_stay_longer(self) -> Self:
-        if self.important_metrics_days < self.metrics_days:
-            raise ValueError(
-                "important_metrics_days must not be below metrics_days: what is important would go first; raise it"
             )
         return self
 
@@ -362,7 +346,7 @@ _UNITS = ("days", "hours", "seconds", "percent", "kb", "us", "ms", "mb")
 
 
 def _unit(key: str) -> str:
-    unit = key.rpartition("_")[2]
+    unit = key.rpartition(".")[2].rpartition("_")[2]
     return f" in {unit}" if unit in _UNITS else ""
 
 

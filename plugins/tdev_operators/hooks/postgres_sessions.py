@@ -202,14 +202,21 @@ class PostgresSession:
             TargetUnreachableError: the connection broke. TargetTimeoutError: the server fell silent.
             BusyError, AccessDeniedError, InputError, GarbledAnswerError.
         """
+        cursor = self._done(statement, params)
+        return cursor.fetchall() if cursor.description else []
+
+    def touched(self, statement: str | Composed, params: Mapping[str, Any] | None = None) -> int:
+        """See `Session.touched`. It raises what `rows` raises."""
+        return self._done(statement, params).rowcount
+
+    def _done(self, statement: str | Composed, params: Mapping[str, Any] | None) -> psycopg.Cursor[DictRow]:
         text = statement.encode() if isinstance(statement, str) else statement
-        future: Future[list[dict[str, Any]]] = Future()
+        future: Future[psycopg.Cursor[DictRow]] = Future()
 
         def work() -> None:
             try:
                 with self._one_at_a_time:
-                    cursor = self._connection.execute(text, params)
-                    future.set_result(cursor.fetchall() if cursor.description else [])
+                    future.set_result(self._connection.execute(text, params))
             except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
                 future.set_exception(error)
 
@@ -232,7 +239,7 @@ class PostgresSession:
         statement = SQL("-- the password of a role\nALTER ROLE {} PASSWORD {}")
         self.rows(statement.format(Identifier(role), Literal(verifier.decode())))
 
-    def _patiently(self, future: Future[list[dict[str, Any]]], words: str) -> list[dict[str, Any]]:
+    def _patiently(self, future: Future[psycopg.Cursor[DictRow]], words: str) -> psycopg.Cursor[DictRow]:
         while True:
             try:
                 return future.result(timeout=self._source.silence_seconds)

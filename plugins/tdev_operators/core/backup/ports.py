@@ -131,6 +131,9 @@ class Session(Protocol):
     def rows(self, statement: str | Composed, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run one statement and return its rows."""
 
+    def touched(self, statement: str | Composed, params: Mapping[str, Any] | None = None) -> int:
+        """Run one statement that changes rows and return how many it changed."""
+
     def set_password(self, role: str, password: str) -> None:
         """Give a role a password; what is sent, and may be logged, is its SCRAM verifier."""
 

@@ -17,6 +17,8 @@ ABOUT = {
     "care.duplicate_indexes": "indexes that another one makes superfluous",
     "care.foreign_keys": "foreign keys without an index",
     "care.dry_run": "every statement that would be run",
+    "retention.conservation": "the balance over all tables: before = kept + archived + discarded",
+    "retention.given_back": "archived rows that were given back, held against their digests",
     "tuning.database": "recommended, in the file, running: where they differ, and what waits for a reload or a restart",
     "tuning.file_errors": "lines of the server's files with which it would not start, and lines that are void",
     "tuning.pools": "whether the application's clients fit through its pools into the database's connections",
@@ -44,7 +46,8 @@ AREAS = tuple({f"{name.partition('.')[0]}.*" for name in ABOUT})
 
 def is_named(pattern: str) -> bool:
     """Whether a name of the settings, exact or `performance.*`, means something that is reported here."""
-    return pattern in ABOUT or pattern in AREAS
+    # Each table of `[[retention.rules]]` has a result of its own name.
+    return pattern in ABOUT or pattern in AREAS or pattern.startswith("retention.")
 
 
 def parted(names: Iterable[str], settings: "Settings") -> tuple[frozenset[str], tuple[OutOfScope, ...]]:

@@ -1,0 +1,255 @@
+"""Removing rows: those of the archive one by one unchanged, the others by ranges; each transaction counted twice.
+
+The protocol of a transaction: remove, count, compare, write the counts with the transaction's number into
+`progress.json`, commit. Killed in between, the next try asks the database whether that transaction was committed.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tdev_operators.core.backup.ports import Session
+from tdev_operators.core.database.retention.archive import Part, opened_part
+from tdev_operators.core.database.retention.columns import binds_of
+from tdev_operators.core.database.retention.pace import Pacer
+from tdev_operators.core.database.retention.receipt import PROGRESS, Counts, Folder, Progress
+from tdev_operators.core.database.retention.statements import Statements
+from tdev_operators.core.errors import BusyError, ProofFailedError, TdevError
+from tdev_operators.core.sql import load_sql
+
+_PAUSE_SECONDS = 0.2  # between two tries, growing
+# Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
+_PLANS = """-- how rows are found in a transaction
+SELECT set_config(name, 'off', true)
+FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin']) AS t (name)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a removal waits for a lock, how often it tries, until when (`time.monotonic`) it begins anything."""
+
+    lock_timeout_ms: int
+    tries: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a transaction did, before its commit; without counts there was nothing left. `waiters`: whom it blocks."""
+
+    counts: Counts | None
+    position: dict[str, Any]
+    xid: str = ""
+    waiters: int = 0
+
+
+class Removal:
+    """The removal of one table's rows in one run. `check` raises when the run is no longer ours."""
+
+    def __init__(
+        self,
+        session: Session,
+        statements: Statements,
+        folder: Folder,
+        horizon: str,
+        pacer: Pacer,
+        limits: Limits,
+        check: Callable[[], None],
+    ) -> None:
+        """Read how far a predecessor came, and settle what it had begun."""
+        self.session, self.statements, self.folder, self.pacer = session, statements, folder, pacer
+        self.horizon, self.limits, self.check = horizon, limits, check
+        found = folder.read(PROGRESS)
+        self.progress = Progress.of_json(found) if found else Progress()
+        self._position: dict[str, Any] = {}  # where the transaction that is under way ends
+        self._settle()
+
+    @property
+    def in_time(self) -> bool:
+        """Whether another step may begin."""
+        return time.monotonic() < self.limits.until
+
+    def archived(self, parts: list[Part]) -> bool:
+        """Remove the rows of the archive that stand unchanged; return whether all of it was seen to."""
+        statements, columns = self.statements, self.statements.table.columns
+        for part in parts[self.progress.part - 1 :]:
+            with opened_part(self.folder, part) as opened:
+                while self.progress.group < opened.num_row_groups:
+                    if not self.in_time:
+                        return False
+                    rows = opened.read_row_group(self.progress.group)
+                    binds = binds_of(statements.table.key, rows) | {"digest": binds_of(columns[:1], rows)["digest"]}
+                    following = {"part": part.number, "group": self.progress.group + 1}
+                    self._batch(
+                        f"row group {self.progress.group + 1} of part {part.number}",
+                        lambda binds=binds, following=following: self._remove_archived(binds, following),  # type: ignore[misc]
+                    )
+            self.progress.part, self.progress.group = part.number + 1, 0
+        return True
+
+    def ranges(self) -> bool:
+        """Remove what is discarded, range by range, in the table's order; return whether all of it was seen to."""
+        table = self.statements.table
+        order = [column.name for column in table.order]
+        if self.progress.order != order:  # an index came or went since the last try: begin again, in the other order
+            self.progress.order, self.progress.after = order, None
+        while not self.progress.ranges_done:
+            if not self.in_time:
+                return False
+            self._refuse_without_index()
+            # What is older than all times has none: it stays.
+            first = ["-infinity"] if table.by_time else [None] * len(order)
+            after = {f"after{at}": text for at, text in enumerate(self.progress.after or first)}
+            where = f"the range behind {', '.join(map(str, after.values()))}"
+            self._batch(where, lambda after=after: self._remove_range(after))  # type: ignore[misc]
+        return True
+
+    def save(self) -> None:
+        """Write how far it is."""
+        self.folder.write(PROGRESS, self.progress.to_json())
+
+    def begin(self, counts: Counts, step: dict[str, Any]) -> None:
+        """Write down a step before it becomes true."""
+        self.progress.pending = {"counts": asdict(counts), **step}
+        self.save()
+
+    def end(self) -> None:
+        """Count the step that was begun; it is true now."""
+        pending = self.progress.pending or {}
+        self.progress.counts.add(Counts(**pending["counts"]))
+        for name in ("part", "group", "after"):
+            if name in pending:
+                setattr(self.progress, name, pending[name])
+        self.progress.pending = None
+
+    def _batch(self, what: str, work: Callable[[], "_Done"]) -> None:
+        """Do one transaction; one that runs into somebody's lock is tried again, then left out and reported."""
+        self._position = {}
+        for attempt in range(1, self.limits.tries + 1):
+            self.check()
+            started = time.monotonic()
+            self.session.rows("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            try:
+                self.session.rows(_PLANS)
+                done = work()
+                if done.counts is not None:
+                    self.begin(done.counts, {"xid": done.xid, **done.position})
+                self.session.rows("COMMIT")
+            except BusyError as error:
+                self._roll_back()
+                if attempt == self.limits.tries:
+                    if not self._position:  # not even where it ends could be read: the table is locked whole
+                        raise
+                    self._leave_out(what, error)
+                    return
+                time.sleep(_PAUSE_SECONDS * attempt)
+                continue
+            except BaseException:
+                self._roll_back()
+                raise
+            if done.counts is None:
+                self.progress.ranges_done = True
+                return
+            self.end()
+            seconds = time.monotonic() - started
+            self.progress.counts.seconds += seconds
+            self.pacer.blocked(done.waiters)
+            self.pacer.rest(self.session, seconds)
+            return
+
+    def _remove_archived(self, binds: dict[str, str], position: dict[str, Any]) -> "_Done":
+        [before] = self.session.rows(self.statements.left_of_archived(), binds)
+        self._position = position  # it may be read; if it cannot be removed, it is left out
+        removed = self.session.touched(self.statements.remove_archived(), binds)
+        [left] = self.session.rows(self.statements.left_of_archived(), binds)
+        self._demand("archived rows", before["rows"], removed, left["rows"])
+        # Those that were edited are looked at again with their range, and counted as kept there.
+        return self._done(Counts(rows=removed, archived=removed, edited=left["rows"], batches=1), position)
+
+    def _remove_range(self, after: dict[str, Any]) -> "_Done":
+        found = self.session.rows(self.statements.bound(), {**after, "size": self.pacer.size})
+        if not found or found[0]["upto0"] is None:
+            return _Done(None, {})
+        [before] = found
+        upto = {name: text for name, text in before.items() if name != "rows"}
+        bound = {**after, **upto, "horizon": self.horizon}
+        self._position = {"after": list(upto.values())}
+        removed = self.session.touched(self.statements.remove_discarded(), bound)
+        left = {"rows": 0, "late": 0, "unarchived": 0}
+        if removed != before["rows"] or self.statements.table.side_effects:  # else there is nothing left to be counted
+            [left] = self.session.rows(self.statements.left_of_range(), bound)
+        self._demand("a range of rows", before["rows"], removed, left["rows"])
+        counts = Counts(
+            rows=before["rows"],
+            kept=left["rows"],
+            discarded=removed,
+            late=left["late"],
+            unarchived=left["unarchived"],
+            batches=1,
+        )
+        return self._done(counts, self._position)
+
+    def _done(self, counts: Counts, position: dict[str, Any]) -> "_Done":
+        [now] = self.session.rows(load_sql("retention/own_transaction"))
+        return _Done(counts, position, now["xid"], now["waiters"])
+
+    def _demand(self, what: str, before: int, removed: int, left: int) -> None:
+        if before != left + removed:
+            raise ProofFailedError(
+                f"The balance of {what} of {self.statements.table.title} does not hold: {before} before, {removed} "
+                f"removed, {left} left; the transaction was rolled back and the run stopped. Look for triggers and "
+                "rules that act on its rows."
+            )
+
+    def _refuse_without_index(self) -> None:
+        table = self.statements.table
+        if table.index not in {
+            row["name"] for row in self.session.rows(load_sql("retention/indexes"), {"oid": table.oid})
+        }:
+            raise BusyError(
+                f"The index {table.index} of {table.title} was dropped meanwhile; the next try goes another way."
+            )
+
+    def holders(self, seconds: float | None = None) -> str:
+        """Name who has held the table, or a part of it, for so long (as they stand: as long as we wait for a lock)."""
+        longer = self.limits.lock_timeout_ms / 1000 if seconds is None else seconds
+        rows = self.session.rows(load_sql("retention/holders"), {"oid": self.statements.table.oid})
+        return "; ".join(
+            f"pid {row['pid']} ({row['application'] or 'unnamed'}, {row['state']}, for {row['seconds']:.0f} s)"
+            for row in rows
+            if row["seconds"] >= longer
+        )
+
+    def _leave_out(self, what: str, error: TdevError) -> None:
+        named = self.holders(0)
+        self.progress.left.append(f"{what}: {named or error}")
+        self.progress.pending = None
+        for name, value in self._position.items():
+            setattr(self.progress, name, value)
+        self.save()
+
+    def _roll_back(self) -> None:
+        try:
+            self.session.rows("ROLLBACK")
+        except TdevError:  # the connection is gone, and the transaction with it: the next try asks how it ended
+            return
+
+    def _settle(self) -> None:
+        """Ask how the transaction ended that a predecessor had begun."""
+        pending = self.progress.pending
+        if pending is None or "xid" not in pending:
+            return
+        [row] = self.session.rows(load_sql("retention/transaction"), {"xid": pending["xid"]})
+        match row["status"]:
+            case "committed":
+                self.end()
+            case "aborted":
+                self.progress.pending = None
+            case "in progress":
+                raise BusyError(
+                    f"A transaction of an earlier try on {self.statements.table.title} is not over; wait for its end."
+                )
+            case _:
+                self.progress.unsure.append(f"transaction {pending['xid']}: {pending['counts']}")
+                self.progress.pending = None

@@ -1,0 +1,251 @@
+"""Retention from plan to receipt: each table of `[[retention.rules]]` on its own, resumable under the run's id."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.sql import SQL, Composed, Literal
+
+from tdev_operators.core.backup.database.catalogue import pin
+from tdev_operators.core.backup.ports import Session
+from tdev_operators.core.database.alone import alone
+from tdev_operators.core.database.ports import CarePorts
+from tdev_operators.core.database.retention.archive import Part, archive_rows
+from tdev_operators.core.database.retention.pace import Pacer
+from tdev_operators.core.database.retention.partitions import finish_begun, remove_partitions, whole_partitions
+from tdev_operators.core.database.retention.receipt import PLAN, PROGRESS, RECEIPT, Counts, Folder, earlier
+from tdev_operators.core.database.retention.removal import Limits, Removal
+from tdev_operators.core.database.retention.rules import RowClass, classes_of
+from tdev_operators.core.database.retention.settings import RetentionRule
+from tdev_operators.core.database.retention.statements import Statements
+from tdev_operators.core.database.retention.table import Table, read_table
+from tdev_operators.core.database.retention.told import conservation, dry, failed, told
+from tdev_operators.core.errors import (
+    AccessDeniedError,
+    GarbledAnswerError,
+    InputError,
+    ProofFailedError,
+    TransientError,
+)
+from tdev_operators.core.settings import Settings
+from tdev_operators.core.sql import load_sql
+from tdev_operators.core.verdicts import CheckResult
+
+JOB = "retention"
+_VERSION = 1
+
+Journal = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One run. `run_id` is the same in every try of it. `unpaced` gives way to nobody, for empty nights."""
+
+    run_id: str
+    dry_run: bool = False
+    unpaced: bool = False
+
+
+def clean(
+    ports: CarePorts,
+    settings: Settings,
+    request: Request,
+    *,
+    journal: Journal,
+    progress: Callable[[str], None] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[CheckResult, ...]:
+    """Archive and remove what is due in every table of the rules; return one result a table, and the balance of all.
+
+    `journal` notes what is going to be removed, and raises where that cannot be noted; `check` raises when the run is
+    no longer ours. A table that is refused, or whose proof fails, keeps its rows, and the others are done all the same.
+
+    Raises:
+        TransientError: database or store were away, or another run is at work; another try under the same id goes on.
+        InputError: the server is a standby.
+    """
+    until = time.monotonic() + settings.retention.max_minutes * 60
+    results: list[CheckResult] = []
+    receipts: list[dict[str, Any]] = []
+    away: TransientError | None = None
+    with alone(ports.database, JOB) as session:
+        pin(session)
+        # For the whole session: whoever waits for a lock makes others wait behind him.
+        session.rows(lock_timeout(settings.retention.lock_timeout_ms))
+        for rule in settings.retention.rules:
+            work = _Work(ports, settings, request, rule, session, journal, progress, check, until)
+            try:
+                if request.dry_run:
+                    results.append(work.dry_run())
+                    continue
+                receipts.append(receipt := work.run())
+                results.append(told(receipt))
+            except (AccessDeniedError, GarbledAnswerError, InputError, ProofFailedError) as error:
+                results.append(failed(rule, error))
+            except TransientError as error:
+                away = away or error
+                progress(f"{rule.name}: {error}")
+    if away:
+        raise away
+    return (*results, conservation(receipts)) if receipts else tuple(results)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One table in one run."""
+
+    ports: CarePorts
+    settings: Settings
+    request: Request
+    rule: RetentionRule
+    session: Session
+    journal: Journal
+    progress: Callable[[str], None]
+    check: Callable[[], None]
+    until: float
+
+    def dry_run(self) -> CheckResult:
+        """Say what would be removed, with the statements."""
+        table = read_table(self.session, self.rule)
+        [now] = self.session.rows(load_sql("retention/now"))
+        classes = classes_of(self.rule, now["now"])
+        statements = Statements(table, classes)
+        [due] = self.session.rows(statements.due_rows(), {})
+        return dry(self.rule, statements, whole_partitions(self.session, table, classes), due)
+
+    def run(self) -> dict[str, Any]:
+        """Do what is left to do, and return the receipt."""
+        rules = self.settings.retention
+        folder = Folder.of(
+            self.ports.store,
+            self.settings.buckets.backups,
+            self.settings.system.name,
+            rules.archive_folder,
+            self.request.run_id,
+            self.rule.name,
+        )
+        if (done := folder.read(RECEIPT)) is not None and done["finished"]:
+            return done | {"again": True}
+        table = read_table(self.session, self.rule)
+        plan = self._planned(folder, table)
+        classes = _classes(plan)
+        statements = Statements(table, classes)
+        self.journal("retention_intended", {"table": table.title, "rows_go": [one.told for one in classes]})
+        [begun] = self.session.rows(load_sql("retention/now"))
+        parts = archive_rows(
+            self.session,
+            statements,
+            folder,
+            part_rows=rules.part_rows,
+            page_rows=rules.page_rows,
+            metadata={"tdev": json.dumps(plan)},
+            check=self.check,
+        )
+        archived = sum(part.rows for part in parts)
+        self.progress(f"{table.title}: {archived} rows are archived and proven in {folder.place}")
+        self.journal("retention_removes", {"table": table.title, "archived": archived, "receipt": folder.place})
+        return self._removed(folder, statements, plan, parts, begun)
+
+    def _removed(
+        self, folder: Folder, statements: Statements, plan: dict[str, Any], parts: list[Part], begun: dict[str, Any]
+    ) -> dict[str, Any]:
+        rules = self.settings.retention
+        pacer = Pacer(rules.pace, unpaced=self.request.unpaced, wal=begun["wal"])
+        limits = Limits(rules.lock_timeout_ms, rules.tries, self.until)
+        removal = Removal(self.session, statements, folder, plan["horizon"], pacer, limits, self.check)
+        started = time.monotonic()
+        finish_begun(removal)
+        self._finish_earlier(folder, statements.table, limits)
+        partitions = whole_partitions(self.session, statements.table, statements.classes)
+        in_time = removal.archived(parts)
+        in_time = in_time and remove_partitions(removal, partitions, count=rules.count_partitions)
+        if in_time and statements.discards:
+            in_time = removal.ranges()
+        counts = removal.progress.counts
+        counts.seconds = time.monotonic() - started
+        [now] = self.session.rows(load_sql("retention/pressure"), {"since": begun["wal"]})
+        counts.wal_bytes += now["wal_bytes"]
+        removal.save()
+        [untimed] = self.session.rows(statements.without_time(), {})
+        receipt = _receipt(plan, statements.table, parts, counts) | {
+            "place": folder.place,
+            "without_time": untimed["rows"],
+            "left": removal.progress.left,
+            "remarks": removal.progress.remarks,
+            "unsure": removal.progress.unsure,
+            "pauses": pacer.reasons,
+            "finished": in_time,
+            "ended": now_of(self.session),
+        }
+        folder.write(RECEIPT, receipt)
+        self.journal("retention_done", {"table": statements.table.title, "receipt": folder.place, **asdict(counts)})
+        return receipt
+
+    def _finish_earlier(self, folder: Folder, table: Table, limits: Limits) -> None:
+        """See a partition to its end that an earlier run had begun to remove, and that its tries never ended."""
+        for other in earlier(folder):
+            plan, left = other.read(PLAN), other.read(PROGRESS)
+            if not (plan and left and left["pending"] and "partition" in left["pending"]):
+                continue
+            statements = Statements(table, _classes(plan))
+            pacer = Pacer(self.settings.retention.pace)
+            finish_begun(Removal(self.session, statements, other, plan["horizon"], pacer, limits, self.check))
+            self.progress(f"{table.title}: what {plan['run_id']} had begun is ended; see {other.place}")
+
+    def _planned(self, folder: Folder, table: Table) -> dict[str, Any]:
+        """Return the plan of this run: the moment that all is held against, computed once."""
+        if (plan := folder.read(PLAN)) is not None:
+            if plan["oid"] != table.oid or plan["columns"] != [column.facts() for column in table.columns]:
+                raise InputError(
+                    f"The table {table.title} is another one, or has other columns, than when {self.request.run_id} "
+                    "was planned; start a new run."
+                )
+            return plan
+        [now] = self.session.rows(load_sql("retention/now"))
+        plan = {
+            "version": _VERSION,
+            "run_id": self.request.run_id,
+            "schema": table.schema,
+            "table": table.name,
+            "oid": table.oid,
+            "now": now["now"].isoformat(),
+            "horizon": now["horizon"],
+            "classes": [
+                {**asdict(one), "cut_off": one.cut_off.isoformat()} for one in classes_of(self.rule, now["now"])
+            ],
+            "columns": [column.facts() for column in table.columns],
+            "key": [column.name for column in table.key],
+            "time": table.time.name,
+        }
+        folder.write(PLAN, plan)
+        return plan
+
+
+def lock_timeout(milliseconds: int) -> Composed:
+    """Return the statement after which no statement of a session waits longer for a lock."""
+    return SQL("-- how long a lock is waited for\nSET lock_timeout = {}").format(Literal(milliseconds))
+
+
+def now_of(session: Session) -> str:
+    """Return the database's clock as text."""
+    [now] = session.rows(load_sql("retention/now"))
+    return str(now["now"].isoformat())
+
+
+def _classes(plan: dict[str, Any]) -> tuple[RowClass, ...]:
+    return tuple(RowClass(**{**one, "cut_off": datetime.fromisoformat(one["cut_off"])}) for one in plan["classes"])
+
+
+def _receipt(plan: dict[str, Any], table: Table, parts: list[Part], counts: Counts) -> dict[str, Any]:
+    way = "ranges of time" if table.by_time else "ranges of its key"
+    return {
+        **{name: plan[name] for name in ("version", "run_id", "schema", "table", "now", "classes", "key")},
+        "way": f"whole partitions and {way} ({table.index})" if table.partitioned else f"{way} ({table.index})",
+        "side_effects": list(table.side_effects),
+        "parts": [asdict(part) for part in parts],
+        "counts": asdict(counts),
+        "balanced": counts.balanced,
+    }

@@ -1,0 +1,77 @@
+"""`[retention]`: which rows go when, what is archived first, and how gently it is done."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from tdev_operators.core.setting_types import Days, Positive, Seconds, Section, Text, refuse_twins
+
+FOLDER_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
+
+
+class RetentionException(Section):
+    """`[[retention.rules.exceptions]]`: rows whose `column` has this `value` stay longer. The first to fit counts."""
+
+    column: Text
+    value: Text
+    days: Days
+    archive: bool
+
+
+class RetentionRule(Section):
+    """`[[retention.rules]]`: how long a table's rows stay, by one of its columns."""
+
+    table: Text
+    in_schema: Text = "public"
+    time_column: Text
+    days: Days
+    archive: bool
+    allow_triggers: bool = False  # true: triggers on DELETE run for every removed row; else such a table is refused
+    exceptions: tuple[RetentionException, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Schema and table, for people."""
+        return f"{self.in_schema}.{self.table}"
+
+    @model_validator(mode="after")
+    def _exceptions_stay_longer(self) -> Self:
+        for exception in self.exceptions:
+            if exception.days < self.days:
+                raise ValueError(
+                    f"the exception {exception.column} = {exception.value!r} has {exception.days} days and the rule "
+                    f"{self.days}: what is excepted would go first; raise it"
+                )
+        return self
+
+
+class Pace(Section):
+    """`[retention.pace]`: what the removal gives way to."""
+
+    batch_rows: Annotated[int, Field(ge=100, le=1_000_000)]  # of one transaction
+    rest_percent: Annotated[float, Field(ge=0, le=1000)]  # pause after a transaction, of the time that it took
+    replica_lag_mb: Positive
+    wal_mb_per_second: Positive
+    lock_waiters: Annotated[int, Field(ge=0, le=1000)]  # sessions that a transaction may have blocked
+    pause_seconds: Seconds  # how long one pause for a replica may last before the run gives up
+
+
+class RetentionSettings(Section):
+    """`[retention]`."""
+
+    maintenance_records_days: Days
+    archive_folder: Annotated[str, Field(pattern=FOLDER_PATTERN)]  # below <system>/ of the backups bucket
+    part_rows: Annotated[int, Field(ge=1_000, le=100_000_000)]  # of one archive object
+    page_rows: Annotated[int, Field(ge=100, le=200_000)]  # of one row group: what is held in memory at once
+    max_minutes: Positive
+    lock_timeout_ms: Annotated[int, Field(ge=10, le=60_000)]
+    tries: Annotated[int, Field(ge=1, le=100)]
+    count_partitions: bool
+    pace: Pace
+    rules: Annotated[tuple[RetentionRule, ...], Field(min_length=1)]
+
+    @field_validator("rules")
+    @classmethod
+    def _one_rule_a_table(cls, rules: tuple[RetentionRule, ...]) -> tuple[RetentionRule, ...]:
+        refuse_twins((rule.name for rule in rules), "table")
+        return rules

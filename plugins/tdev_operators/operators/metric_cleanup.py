@@ -1,0 +1,37 @@
+"""Retention as an operator (guide: Metric Cleanup): old rows go, once a week, and the receipt says which."""
+
+from typing import TYPE_CHECKING
+
+from tdev_operators.operators.database_care import is_dry_run
+from tdev_operators.operators.work import ItemWorkOperator, Job
+
+if TYPE_CHECKING:
+    from tdev_operators.core.items import ItemOutcome
+
+
+class MetricCleanupOperator(ItemWorkOperator):
+    """Archives and removes the rows whose time has come, in every table of `[[retention.rules]]`."""
+
+    def do(self, job: Job) -> "ItemOutcome":
+        """Return one result a table, and the balance over all of them."""
+        from tdev_operators.core.database.check_names import in_scope  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.database.retention.run import Request, clean  # noqa: PLC0415
+        from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415
+        from tdev_operators.core.recovery.request import recovery_id_of  # noqa: PLC0415
+        from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
+        from tdev_operators.hooks.database_assembly import care_ports  # noqa: PLC0415
+
+        started_at = job.ports.clock()
+        request = Request(recovery_id_of("retention", job.ref.run_id), dry_run=is_dry_run(job))
+        with care_ports(job.settings, airflow_connections()) as ports:
+            results = clean(
+                ports,
+                job.settings,
+                request,
+                journal=lambda event, facts: job.ports.ledger.journal(job.ref, event, facts),
+                progress=self.log.info,
+                check=job.check,
+            )
+        job.returned["retention_id"] = request.run_id
+        counted, out_of_scope = in_scope(results, job.settings)
+        return ItemOutcome(counted, started_at, job.ports.clock(), out_of_scope)

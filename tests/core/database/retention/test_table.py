@@ -1,0 +1,135 @@
+"""What is refused, with the reason; and what a table is walked by."""
+
+import pytest
+
+from tdev_operators.core.backup.database.catalogue import pin
+from tdev_operators.core.database.retention.table import read_table
+from tdev_operators.core.verdicts import Verdict
+from tdev_operators.hooks.postgres_sessions import PostgresSource
+from tests.core.database.retention.conftest import INDEX, METRICS, ROWS, RULE
+from tests.records import facts_of
+
+PLAIN = "CREATE TABLE metrics (id bigint PRIMARY KEY, importance text, timestamp timestamptz);"
+KEYED = "CREATE TABLE metrics (id bigint {}, importance text, timestamp timestamptz);"
+NOTHING = "SELECT 1;"
+PART = """
+    CREATE TABLE whole (id bigint, importance text, timestamp timestamptz) PARTITION BY RANGE (id);
+    CREATE TABLE metrics PARTITION OF whole DEFAULT;
+"""
+TRIGGER = """
+    CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+    CREATE TRIGGER audit AFTER DELETE ON metrics FOR EACH ROW EXECUTE FUNCTION f();
+"""
+
+
+def order_of(world):
+    with world.database.session() as session:
+        pin(session)
+        table = read_table(session, world.rule)
+    return [column.name for column in table.order], table.index, [column.name for column in table.key]
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (NOTHING, "There is no table public.metrics"),
+        (KEYED.format(""), "no primary key and no unique index over columns that are NOT NULL"),
+        (KEYED.format("UNIQUE"), "no primary key and no unique index"),
+        (KEYED.format("") + "CREATE UNIQUE INDEX ON metrics (id) WHERE id > 5;", "no primary key and no unique index"),
+        (KEYED.format("PRIMARY KEY DEFERRABLE"), "no primary key and no unique index"),
+        (
+            PLAIN + "CREATE TABLE notes (metric bigint REFERENCES metrics ON DELETE CASCADE);",
+            "refers to public.metrics with ON DELETE CASCADE: rows of another table would go",
+        ),
+        (
+            PLAIN + "CREATE TABLE notes (metric bigint REFERENCES metrics ON DELETE SET NULL);",
+            "ON DELETE SET NULL",
+        ),
+        (
+            PLAIN + TRIGGER,
+            "The trigger audit of public.metrics acts when a row goes",
+        ),
+        (
+            PLAIN + "CREATE RULE keep AS ON DELETE TO metrics DO INSTEAD NOTHING;",
+            "The rule keep of public.metrics acts",
+        ),
+        (PLAIN + "ALTER TABLE metrics RENAME TO m; CREATE VIEW metrics AS SELECT * FROM m;", "is a view"),
+        (PLAIN + "CREATE TABLE heir () INHERITS (metrics);", "has tables that inherit from it"),
+        (
+            PART,
+            "is a partition; name the table",
+        ),
+        (
+            "CREATE TABLE metrics (id bigint PRIMARY KEY, importance text, timestamp text);",
+            "is of type text and no time",
+        ),
+        ("CREATE TABLE metrics (id bigint PRIMARY KEY, timestamp timestamptz);", "has no column importance"),
+        (PLAIN + "ALTER TABLE metrics ADD _tdev_digest int;", "has a column _tdev_digest"),
+    ],
+)
+def test_what_cannot_be_cleaned_safely_is_refused_with_the_reason(world, made, said):
+    world.sql.execute(made)
+    result = world.clean()["retention.metrics"]
+    assert result.verdict is Verdict.UNKNOWN
+    assert said in result.summary
+    assert world.journal == [], "nothing was begun"
+
+
+def test_a_foreign_table_is_refused(world):
+    world.sql.execute(
+        "CREATE FOREIGN DATA WRAPPER none; CREATE SERVER far FOREIGN DATA WRAPPER none;"
+        "CREATE FOREIGN TABLE metrics (id bigint, importance text, timestamp timestamptz) SERVER far"
+    )
+    assert "is a foreign table" in world.clean()["retention.metrics"].summary
+
+
+def test_a_temporary_table_is_not_found(world):
+    world.sql.execute("CREATE TEMP TABLE metrics (id bigint PRIMARY KEY, importance text, timestamp timestamptz)")
+    (schema,) = world.sql.execute("SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()").fetchone()
+    assert "There is no table" in world.clean()["retention.metrics"].summary
+    temporary = world.with_(rule=RULE.model_copy(update={"in_schema": schema}))
+    assert "is a temporary table" in temporary.clean()[f"retention.{schema}.metrics"].summary
+
+
+def test_who_does_not_own_the_table_is_told_the_missing_grant(metrics, cluster, database):
+    role = f"stranger_{database['dbname']}"
+    cluster.create_role(role, member_of=("pg_read_all_data",))
+    metrics.sql.execute(f"GRANT CONNECT ON DATABASE {database['dbname']} TO {role}")
+    stranger = {**database, **cluster.conninfo(database["dbname"], user=role)}
+    result = metrics.with_(database=PostgresSource(facts_of(stranger))).clean()["retention.metrics"]
+    assert result.verdict is Verdict.UNKNOWN
+    assert "GRANT postgres TO the user of tdev_dba" in result.summary
+    assert metrics.count() == 1200
+
+
+def test_rows_hidden_by_row_security_are_refused(world, cluster, database):
+    role = f"owner_{database['dbname']}"
+    cluster.create_role(role, member_of=("pg_monitor",))
+    world.sql.execute(f"GRANT CONNECT ON DATABASE {database['dbname']} TO {role}")
+    world.sql.execute(METRICS + f"ALTER TABLE metrics OWNER TO {role}; ALTER TABLE metrics ENABLE ROW LEVEL SECURITY;")
+    world.sql.execute("ALTER TABLE metrics FORCE ROW LEVEL SECURITY")
+    own = PostgresSource(facts_of(cluster.conninfo(database["dbname"], user=role)))
+    assert "Row security hides rows" in world.with_(database=own).clean()["retention.metrics"].summary
+
+
+def test_it_is_walked_by_time_where_an_index_begins_with_that_else_by_key(world):
+    world.sql.execute(METRICS + "CREATE INDEX ON metrics (name, timestamp); CREATE UNIQUE INDEX ON metrics (name, id);")
+    assert order_of(world) == (["id"], "metrics_pkey", ["id"])
+    world.sql.execute(INDEX)
+    assert order_of(world) == (["timestamp"], "metrics_timestamp_idx", ["id"])
+
+
+def test_least_privilege_is_membership_in_the_owner(world, cluster, database):
+    """No superuser: what docs/privileges.md grants the role of tdev_dba is enough for all of it."""
+    owner, role = f"own_{database['dbname']}", f"dba_{database['dbname']}"
+    cluster.create_role(owner)
+    cluster.create_role(role, member_of=(owner, "pg_monitor", "pg_read_all_data"))
+    world.sql.execute(f"GRANT CONNECT ON DATABASE {database['dbname']} TO {role}")
+    world.sql.execute(
+        METRICS + INDEX + f"; ALTER TABLE metrics OWNER TO {owner}; GRANT CREATE ON SCHEMA public TO {owner};"
+    )
+    world.sql.execute(ROWS.format("metrics"))
+    dba = world.with_(database=PostgresSource(facts_of(cluster.conninfo(database["dbname"], user=role))))
+    assert dba.clean()["retention.metrics"].verdict is Verdict.OK
+    assert world.count() == 360
+    assert dba.give_back().verdict is Verdict.OK
