@@ -61,6 +61,7 @@ def test_its_life(house):
         ("monthly", "dr_drill", "0 8 5,15,25 * *"),
         ("weekly", "database_optimization", "0 4 * * 4"),
         ("weekly", "full_backup", "0 3 * * 1"),
+        ("weekly", "metric_cleanup", "30 3 * * 4"),
         ("weekly", "performance_tuning", "0 4 * * 3"),
     ]
 

@@ -20,7 +20,6 @@ POOLS: Mapping[str, tuple[int, str]] = {
     "tdev_checks": (4, "Maintenance checks: light, many at once"),
     "tdev_care": (1, "Care of the database: vacuum, indexes, retention, one at a time"),
     "tdev_backups": (1, "Back-ups and their proof: heavy on database and disk, one at a time"),
-    "tdev_care": (1, "Care of the live database: gentle, one at a time"),
 }
 # Everybody has Airflow's role Viewer, and these add rights DAG by DAG: the stock roles User and Op may trigger
 # every DAG, whatever a DAG's own access_control says.

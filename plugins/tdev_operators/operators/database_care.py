@@ -19,7 +19,7 @@ def care_form() -> dict[str, Param]:
             False,
             type="boolean",
             title="Dry run of the database's care",
-            description="Change nothing in the database, nor in the archive; the reports show every statement that would be run.",
+            description="Change nothing in database and archive; the reports show every statement that would be run.",
         ),
     }
 

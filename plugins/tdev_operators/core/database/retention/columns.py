@@ -134,7 +134,7 @@ def _field(column: Column, alias: str) -> Composed:
         ).format(ref=ref, most=SQL(str(_INFINITY)))
     if column.base in _ARROW:
         return SQL("coalesce({}::text, '')").format(ref)
-    return SQL("coalesce('\"' || replace({}::text, '\"', '\"\"') || '\"', '')").format(ref)
+    return SQL("coalesce('\"' || replace({}::text COLLATE \"C\", '\"', '\"\"') || '\"', '')").format(ref)
 
 
 def _literal(values: pa.ChunkedArray) -> str:
