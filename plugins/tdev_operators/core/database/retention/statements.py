@@ -100,6 +100,10 @@ class Statements:
             sent(self._columns, "h"),
         )
 
+    def readable(self) -> Composed:
+        """Wait for whoever has the whole table locked, and read nothing."""
+        return SQL("-- no rows: whether the table may be read now\nSELECT FROM {} LIMIT 0").format(self._from)
+
     def remove_archived(self) -> Composed:
         """Remove the rows sent that stand in the table unchanged."""
         keys = self.table.key
