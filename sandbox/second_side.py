@@ -86,7 +86,13 @@ class SecondSide:
         units = self._system.unit_commands
         units.add(self.parts)
         units.disabled.add("t-developer-api-2")
-        change_settings(self._system.settings_file, {"failover": self._settings()})
+        differences: dict[str, Any] = {"failover": self._settings()}
+        if self._replica:
+            differences |= {
+                "care": {"indexes": {"standbys": ["tdev_standby"]}},
+                "tuning": {"standby_connections": ["tdev_standby"]},
+            }
+        change_settings(self._system.settings_file, differences)
         if self._replica:
             self.await_streaming()
         return self
@@ -112,6 +118,7 @@ class SecondSide:
         connections: dict[str, dict[str, Any]] = {
             "SIDE_FIRST": _postgres(self._system.source),
             "SIDE_SECOND": _postgres(self.standby),
+            "STANDBY": {**_postgres(self.standby), "schema": "t_developer"},
             "SIDE_SECOND_API": {
                 "conn_type": "http",
                 "host": self.api.host,

@@ -16,6 +16,7 @@ class Standby:
     """A server that says what it used, or does not answer."""
 
     name = "replica"
+    database = ""
 
     def __init__(self, answer):
         self.answer = answer
@@ -32,13 +33,15 @@ class Standby:
     def rows(self, *_):
         if isinstance(self.answer, Exception):
             raise self.answer
-        return [self.answer]
+        return [{"database_name": self.database, **self.answer}]
 
 
 @pytest.fixture
 def advice(source):
     def ask(standbys=(), unused_days=0.0, known=()):
         servers = {standby.name: standby for standby in standbys}
+        for standby in standbys:
+            standby.database = standby.database or source.name
         asked = Unused(tuple(servers), servers.get, unused_days, known, NOON)
         with source.session() as session:
             results, _ = advise(session, asked, "PostgreSQL")
@@ -100,6 +103,14 @@ def test_what_is_no_standby_says_nothing_about_one(advice, sql, table):
     found = advice([primary])["care.unused_indexes"]
     assert found.verdict == "UNKNOWN"
     assert "it is no standby; mend care.indexes.standbys" in found.summary
+
+
+def test_a_standbys_other_database_says_nothing_about_ours(advice, sql, table):
+    other = Standby({"used": [], "counted_days": 100.0, "in_recovery": True})
+    other.database = "postgres"
+    found = advice([other])["care.unused_indexes"]
+    assert found.verdict == "UNKNOWN"
+    assert "it leads to postgres and not to test_" in found.summary
 
 
 def test_a_rule_is_never_called_superfluous(advice, sql, table):

@@ -1,8 +1,9 @@
 """Indexes that are unused, superfluous or missing: reported with the statement that mends it, never applied."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from tdev_operators.core.backup.ports import Session, SourceDatabase
 from tdev_operators.core.database.care.indexes import MB
@@ -66,13 +67,11 @@ def _unused(session: Session, asked: Unused, so_far: set[int], tool: str) -> Che
     name = "care.unused_indexes"
     found = session.rows(load_sql("care/unused_indexes"), {"minimum_bytes": _MINIMUM_BYTES})
     oids = [row["oid"] for row in found]
-    servers = [
-        _counted("the primary", session, oids),
-        *(_elsewhere(asked, standby, oids) for standby in asked.standbys),
-    ]
+    [here] = session.rows(load_sql("care/used_indexes"), {"oids": oids})
+    servers = [_counted("the primary", here), *(_elsewhere(asked, one, oids, here) for one in asked.standbys)]
     skipped = {one.server: one.error for one in servers if one.error}
     [followed] = session.rows(load_sql("care/standbys"))
-    if (unnamed := followed["standbys"] - len(asked.standbys)) > 0:
+    if found and (unnamed := followed["standbys"] - len(asked.standbys)) > 0:
         skipped[counted(unnamed, "more standby")] = (
             "care.indexes.standbys does not name it, and its queries use indexes"
         )
@@ -143,12 +142,11 @@ def _foreign_keys(session: Session, tool: str) -> CheckResult:
     return CheckResult(name, Verdict.WARNING, summary, measured, hint, coverage, details=lines)
 
 
-def _counted(server: str, session: Session, oids: Sequence[int]) -> Counted:
-    [row] = session.rows(load_sql("care/used_indexes"), {"oids": list(oids)})
+def _counted(server: str, row: Mapping[str, Any]) -> Counted:
     return Counted(server, frozenset(row["used"]), float(row["counted_days"] or 0))
 
 
-def _elsewhere(asked: Unused, connection: str, oids: Sequence[int]) -> Counted:
+def _elsewhere(asked: Unused, connection: str, oids: Sequence[int], here: Mapping[str, Any]) -> Counted:
     server = f"the standby {connection}"
     try:
         with asked.server(connection).session() as session:
@@ -157,7 +155,10 @@ def _elsewhere(asked: Unused, connection: str, oids: Sequence[int]) -> Counted:
         return Counted(server, error=str(error))
     if not row["in_recovery"]:
         return Counted(server, error="it is no standby; mend care.indexes.standbys")
-    return Counted(server, frozenset(row["used"]), float(row["counted_days"] or 0))
+    if row["database_name"] != here["database_name"]:
+        why = f"it leads to {row['database_name']} and not to {here['database_name']}; mend that connection's schema"
+        return Counted(server, error=why)
+    return _counted(server, row)
 
 
 def _lines(rows: Sequence[dict[str, object]]) -> tuple[str, ...]:
