@@ -1,7 +1,9 @@
 """The daily performance analysis and the monthly look ahead as operators (guide: performance, capacity)."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tdev_operators.core.errors import SetupMissingError
 from tdev_operators.operators.work import ItemWorkOperator, Job
 
 if TYPE_CHECKING:
@@ -9,15 +11,31 @@ if TYPE_CHECKING:
 
 
 class PerformanceAnalyzeOperator(ItemWorkOperator):
-    """Measures the database, compares with the days before, and keeps today's figures in the ledger."""
+    """Measures the database, compares with the days before, and looks at the effect of the last tuning."""
 
     def do(self, job: Job) -> "ItemOutcome":
         """Return the outcome of all looks; one that crashes is UNKNOWN and the others still look."""
-        from tdev_operators.core.database.performance.analysis import analyse  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.database.check_names import in_scope  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.database.performance.analysis import analyse  # noqa: PLC0415
+        from tdev_operators.core.database.tuning.weekly import effect_of_last_change, effect_unknown  # noqa: PLC0415
         from tdev_operators.hooks.assembly import airflow_connections, system_ports  # noqa: PLC0415
+        from tdev_operators.hooks.tuning_assembly import tuning_ports  # noqa: PLC0415
 
-        system = system_ports(job.settings, airflow_connections())
-        return analyse(system, job.ports.ledger, job.settings, progress=self.log.info)
+        settings, ledger, connections = job.settings, job.ports.ledger, airflow_connections()
+        outcome = analyse(system_ports(settings, connections), ledger, settings, progress=self.log.info)
+        # Each day, so that a change of the tuning has a day before and a day after.
+        try:
+            with tuning_ports(settings, connections) as ports:
+                effect = effect_of_last_change(ports, settings, ledger)
+        except SetupMissingError as error:
+            effect = effect_unknown(error)
+        counted, out_of_scope = in_scope([effect], settings)
+        return replace(
+            outcome,
+            results=(*outcome.results, *counted),
+            out_of_scope=(*outcome.out_of_scope, *out_of_scope),
+            ended_at=job.ports.clock(),
+        )
 
 
 class CapacityForecastOperator(ItemWorkOperator):

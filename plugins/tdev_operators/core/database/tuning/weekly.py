@@ -43,7 +43,7 @@ def compare(
         told.file_result(rows, seen, managed=settings.tuning.managed),
         _of_pools(settings, rows, seen, configuration),
         _of_application(settings, configuration),
-        _of_effect(ports, settings, ledger),
+        effect_of_last_change(ports, settings, ledger),
     ]
     for result in results:
         progress(f"{result.check}: {result.verdict}: {result.summary}")
@@ -52,15 +52,19 @@ def compare(
 
 
 def effect_of_last_change(ports: TuningPorts, settings: Settings, ledger: ItemStore) -> CheckResult:
-    """Take a sample, keep it, and hold it against the newest change's day before.
+    """Take a sample, keep it, and hold it against the newest change's day before; UNKNOWN when nobody can look."""
+    try:
+        now = sampling.take(ports, settings)
+        samples = ledger.samples(settings.system.name, effect.SAMPLES, now.taken_at - effect.LOOK_BACK)
+        ledger.keep_sample(settings.system.name, effect.SAMPLES, now)
+        return effect.judge(samples, now, effect_hours=settings.tuning.effect_hours)
+    except TdevError as error:
+        return effect_unknown(error)
 
-    Raises:
-        TdevError: the database cannot be asked.
-    """
-    now = sampling.take(ports, settings)
-    samples = ledger.samples(settings.system.name, effect.SAMPLES, now.taken_at - effect.LOOK_BACK)
-    ledger.keep_sample(settings.system.name, effect.SAMPLES, now)
-    return effect.judge(samples, now, effect_hours=settings.tuning.effect_hours)
+
+def effect_unknown(error: TdevError) -> CheckResult:
+    """Return that nobody can look at the effect, and why."""
+    return _unknown(effect.CHECK, "Nobody knows how the system does.", error)
 
 
 def _of_database(ports: TuningPorts, settings: Settings, rows: list[Row], seen: Seen) -> CheckResult:
@@ -113,13 +117,6 @@ def _of_application(settings: Settings, configuration: Mapping[str, Any] | TdevE
     if isinstance(configuration, TdevError):
         return _unknown(application.CHECK, "The application's configuration is not known.", configuration)
     return application.judge(configuration, settings.tuning)
-
-
-def _of_effect(ports: TuningPorts, settings: Settings, ledger: ItemStore) -> CheckResult:
-    try:
-        return effect_of_last_change(ports, settings, ledger)
-    except TdevError as error:
-        return _unknown(effect.CHECK, "Nobody knows how the system does.", error)
 
 
 def _unknown(check: str, summary: str, error: TdevError) -> CheckResult:
