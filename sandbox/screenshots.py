@@ -1,7 +1,8 @@
 """`make screenshots`: pictures of the running product, taken by headless Chromium (Debian's package `chromium`).
 
 Starts the sandbox and Airflow, runs the health check when all is well and when the evolution is stalled, then a few
-evenings of back-up and proof, then a drill and a failover, and writes PNG files into docs/pictures/.
+evenings of back-up and proof, then the database's care, a drill and a failover, and writes PNG files into
+docs/pictures/.
 """
 
 import base64
@@ -198,6 +199,48 @@ def take_worst_day(system: Sandbox, airflow: Airflow) -> list[Path]:
     return taken
 
 
+def take_database(system: Sandbox, airflow: Airflow) -> list[Path]:
+    """Let a week of care be done on a database with a thin index, a day be analysed and a month be foretold."""
+    with system.database() as sql:
+        sql.execute("SET ROLE t_developer; CREATE TABLE sessions (id int, x text) WITH (autovacuum_enabled = off)")
+        sql.execute("INSERT INTO sessions SELECT i, 'x' FROM generate_series(1, 600000) AS i")
+        sql.execute("CREATE INDEX sessions_id_idx ON sessions (id)")
+        sql.execute("DELETE FROM sessions WHERE id % 20 <> 0; ANALYZE sessions; RESET ROLE")
+    runs = [
+        ("tdev_weekly", "performance_tuning", "tuning."),
+        ("tdev_weekly", "metric_cleanup", "retention."),
+        ("tdev_weekly", "database_optimization", "care."),
+        ("tdev_daily", "performance_analysis", "performance."),
+        ("tdev_monthly", "capacity_planning", "capacity."),
+    ]
+    taken = []
+    with browser(system.supervisor) as page:
+        log_in(page, airflow)
+        for dag_id, item, shown in runs:
+            if item == "capacity_planning":
+                _remember_two_months(system)
+            airflow.wait_for_dag(dag_id)
+            run_id = airflow.trigger(dag_id, {"items": [item]})
+            airflow.wait_for_run(dag_id, run_id)
+            report = airflow.xcom(dag_id, run_id, f"{item}.report")["report_id"]
+            page.open(f"{airflow.url}/tdev/reports/{report}", until=_shows(shown))
+            page.run("document.querySelectorAll('details').forEach(one => one.open = true)")
+            taken.append(page.picture(f"{item}_report"))
+    return taken
+
+
+def _remember_two_months(system: Sandbox) -> None:
+    """Give the ledger what it would know after two months: yesterday's figures, growing by the day."""
+    with system.control.connect("ledger") as sql:
+        sql.execute(
+            "INSERT INTO maintenance.samples SELECT system, kind, taken_at - ago * interval '1 day', "
+            "CASE kind WHEN 'sizes' THEN jsonb_set(facts, '{database_bytes}', to_jsonb(round("
+            "(facts ->> 'database_bytes')::numeric * (1 - 0.012 * ago + 0.004 * sin(ago))))) "
+            "ELSE facts END FROM maintenance.samples, generate_series(1, 60) AS ago "
+            "WHERE kind IN ('sizes', 'activity', 'buckets', 'disks')"
+        )
+
+
 def _wait_for_state(airflow: Airflow, dag_id: str, run_id: str, task: str, state: str) -> None:
     deadline = time.monotonic() + 300
     while airflow.states(dag_id, run_id).get(task) != state:
@@ -207,16 +250,20 @@ def _wait_for_state(airflow: Airflow, dag_id: str, run_id: str, task: str, state
 
 
 def main() -> None:
-    """Take the pictures and say where they are. With the word `worst-day`, only those of drill and failover."""
+    """Take the pictures and say where they are. With the word `worst-day` or `database`, only those."""
     end_on_signals()
-    only_worst_day = sys.argv[1:] == ["worst-day"]
-    with Sandbox.start(scale="small" if only_worst_day else "full", second_side=True) as system:
+    only = sys.argv[1] if sys.argv[1:] in (["worst-day"], ["database"]) else ""
+    with Sandbox.start(scale="small" if only else "full", second_side=True) as system:
         airflow = Airflow(system.supervisor, system.control, system.environment).start()
         airflow.wait_for_dag(_DAG)
-        if only_worst_day:
+        if only == "worst-day":
             airflow.wait_for_run(_DAG, airflow.trigger(_DAG, {"items": ["backup", "backup_verification"]}))
-        files = [] if only_worst_day else take(system, airflow)
-        for file in [*files, *take_worst_day(system, airflow)]:
+        files = [] if only else take(system, airflow)
+        if only != "worst-day":
+            files += take_database(system, airflow)
+        if only != "database":
+            files += take_worst_day(system, airflow)
+        for file in files:
             print(file.relative_to(REPOSITORY), file=sys.stdout, flush=True)
 
 
