@@ -1,12 +1,17 @@
--- A row is what would do more than remove a row of the relation %(oid)s: a foreign key that acts, a trigger, a rule.
+-- A row is what would do more than remove a row of the relation %(oid)s: a foreign key, a trigger, a rule.
 SELECT
-    CASE con.confdeltype WHEN 'c' THEN 'cascade' WHEN 'n' THEN 'set null' ELSE 'set default' END AS kind,
+    CASE con.confdeltype
+        WHEN 'c' THEN 'cascade'
+        WHEN 'n' THEN 'set null'
+        WHEN 'd' THEN 'set default'
+        ELSE 'no action'
+    END AS kind,
     con.conname::text AS name,
     con.conrelid::regclass::text AS on_table
 FROM pg_constraint AS con
 WHERE
     con.contype = 'f'
-    AND con.confdeltype IN ('c', 'n', 'd')
+    AND con.conparentid = 0
     AND con.confrelid IN (
         SELECT %(oid)s::oid
         UNION ALL

@@ -18,6 +18,12 @@ SELECT
                 WHERE att.attrelid = parent.oid AND att.attnum = (part.partattrs::int2[])[0]
             )
     END AS by_column,
+    part.partnatts = 1 AND coalesce((
+        SELECT att.atttypid IN ('text'::regtype, 'varchar'::regtype) AND coll.collisdeterministic
+        FROM pg_attribute AS att
+        INNER JOIN pg_collation AS coll ON coll.oid = part.partcollation[0]
+        WHERE att.attrelid = parent.oid AND att.attnum = (part.partattrs::int2[])[0]
+    ), false) AS by_text,
     leaf.relkind::text AS kind,
     greatest(pg_stat_get_live_tuples(leaf.oid), 0)::bigint AS rows_about,
     pg_total_relation_size(leaf.oid)::bigint AS bytes

@@ -183,7 +183,7 @@ def test_cut_off_between_detach_and_drop_the_next_try_ends_it(by_importance, at)
     assert by_importance.counts["discarded"] == 810
 
 
-def row(oid, bound, *, strategy="r", by="timestamp", parent=1, leaf=True, default=False):
+def row(oid, bound, *, strategy="r", by="timestamp", parent=1, leaf=True, default=False, text=True):
     return {
         "oid": oid,
         "schema": "public",
@@ -196,6 +196,7 @@ def row(oid, bound, *, strategy="r", by="timestamp", parent=1, leaf=True, defaul
         "strategy": strategy,
         "has_default": default,
         "by_column": by,
+        "by_text": text,
         "kind": "r",
         "rows_about": 0,
         "bytes": 0,
@@ -245,3 +246,45 @@ def test_the_list_that_a_partition_stands_in_decides_when_it_goes(values, end, a
     found = find_whole(rows, "timestamp", classes)
     assert [one.archives for one in found] == ([] if archives is None else [archives])
     assert RULE.exceptions[0].value == "high"
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [("1", True), ("true", True), ("1, '-1'", True), ("E'a\\\\b'", True), ("'high      '", False)],
+)
+def test_a_list_that_is_not_plainly_text_proves_nothing(values, text):
+    """PostgreSQL writes numbers without quotes; char(n) is equal with and without its blanks."""
+    classes = (
+        RowClass(CUT - timedelta(days=60), archive=True, column="importance", value="high"),
+        RowClass(CUT, archive=False),
+    )
+    rows = [
+        row(2, f"FOR VALUES IN ({values})", strategy="l", by="importance", leaf=False, text=text),
+        row(3, "FOR VALUES FROM ('2026-01-01') TO ('2026-10-30')", parent=2),
+    ]
+    assert find_whole(rows, "timestamp", classes) == [], "it goes when the last of the classes goes, and no sooner"
+
+
+def test_important_rows_in_a_partition_by_padded_text_stay(metrics):
+    metrics.sql.execute("DROP TABLE metrics")
+    metrics.sql.execute(
+        "CREATE TABLE metrics (id bigint, importance char(10), timestamp timestamptz NOT NULL, "
+        "PRIMARY KEY (id, importance, timestamp)) PARTITION BY LIST (importance)"
+    )
+    metrics.sql.execute("CREATE TABLE high PARTITION OF metrics FOR VALUES IN ('high') PARTITION BY RANGE (timestamp)")
+    metrics.sql.execute(
+        "CREATE TABLE high_old PARTITION OF high "
+        "FOR VALUES FROM (now() - interval '60 days') TO (now() - interval '40 days')"
+    )
+    metrics.sql.execute(
+        "INSERT INTO metrics SELECT i, 'high', now() - interval '50 days' FROM generate_series(1, 9) AS i"
+    )
+    metrics.clean()
+    assert metrics.count() == 9, "important rows stay for 90 days"
+
+
+def test_a_table_that_is_referred_to_is_refused_before_anything_is_archived(metrics):
+    metrics.sql.execute("CREATE TABLE notes (metric bigint REFERENCES metrics (id))")
+    result = metrics.clean()["retention.metrics"]
+    assert result.verdict is Verdict.UNKNOWN
+    assert "The foreign key notes_metric_fkey of public.notes refers to public.metrics" in result.summary

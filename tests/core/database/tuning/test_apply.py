@@ -10,7 +10,14 @@ import pytest
 
 from tdev_operators.core.database.tuning import application
 from tdev_operators.core.database.tuning.statements import alter_system_text, elsewhere
-from tdev_operators.core.errors import AccessDeniedError, BusyError, InputError, ProofFailedError, TargetTimeoutError
+from tdev_operators.core.errors import (
+    AccessDeniedError,
+    BusyError,
+    InputError,
+    ProofFailedError,
+    TargetTimeoutError,
+    TargetUnreachableError,
+)
 
 RELOADED = ("work_mem", "maintenance_work_mem")
 
@@ -136,13 +143,18 @@ def test_what_alter_role_decides_is_left_to_whoever_did_it(tuned):
         tuned.step(tuned.request(names=("work_mem",)), "look")
 
 
-def test_a_value_that_does_not_come_into_force_is_taken_back(tuned):
+def test_a_value_that_does_not_come_into_force_is_taken_back(tuned, monkeypatch):
     request = tuned.request(names=("work_mem",))
     tuned.step(request, "look")
     conf = tuned.cluster.data / "sandbox.conf"
     whole = conf.read_text(encoding="utf-8")
     conf.write_text(f"{whole}no_such_setting = 1\n", encoding="utf-8")  # with it, a reload changes nothing
     try:
+        with pytest.raises(InputError, match=r"sandbox\.conf:\d+ has a fault"):
+            tuned.step(request, "apply")
+        assert "work_mem" not in tuned.auto
+        # As if it came right after that look.
+        monkeypatch.setattr("tdev_operators.core.database.tuning.preflight.refusals", lambda *_: [])
         with pytest.raises(ProofFailedError, match=r"what was set is taken back|still says"):
             tuned.step(request, "apply", settings=tuned.settings(prove_seconds=1.0))
     finally:
@@ -151,6 +163,33 @@ def test_a_value_that_does_not_come_into_force_is_taken_back(tuned):
     result = tuned.step(request, "result")
     assert result.verdict == "CRITICAL"
     assert "work_mem was taken back" in result.summary
+
+
+def test_what_somebody_wrote_and_nobody_reloaded_is_not_put_into_force(tuned):
+    with tuned.sql() as sql:
+        sql.execute("ALTER SYSTEM SET log_statement = 'all'")
+    with pytest.raises(InputError, match=r"says log_statement = 'all', which nobody has reloaded yet"):
+        tuned.step(tuned.request(names=("work_mem",)), "look")
+    with tuned.sql() as sql:
+        sql.execute("SELECT pg_reload_conf()")
+    tuned.step(tuned.request(names=("work_mem",)), "look")
+
+
+def test_the_way_back_of_a_setting_needs_no_application(tuned):
+    request = tuned.request(names=("work_mem",))
+    tuned.all_steps(request)
+    back = tuned.request(undo=request.tuning_id)
+    away = {"application": Away()}
+    for step in ("look", "apply"):
+        tuned.step(back, step, ports=away)
+    assert tuned.running("work_mem") == "4MB"
+
+
+class Away:
+    """An application that the change brought down."""
+
+    def __getattr__(self, _name):
+        raise TargetUnreachableError("The application is away.")
 
 
 def test_somebody_else_s_change_in_between_is_not_overwritten(tuned):

@@ -142,6 +142,7 @@ def test_a_server_that_does_not_come_up_gets_its_former_file_back(tuned, recomme
     with tuned.sql() as sql:
         sql.execute(f"GRANT ALTER SYSTEM ON PARAMETER {name} TO dba")
         sql.execute("ALTER SYSTEM SET temp_buffers = '9MB'")  # what else stands in the file is kept
+        sql.execute("SELECT pg_reload_conf()")
     before = tuned.auto
     settings = tuned.settings(database=recommended)
     request = asked(tuned)
@@ -366,3 +367,16 @@ def test_the_trial_reads_the_files_as_the_server_would(tuned):
         assert LocalHost("here").run(argv).exit_status == 1
     finally:
         broken.write_text(whole, encoding="utf-8")
+
+
+def test_another_servers_file_is_no_way_back(tuned, tmp_path):
+    (tmp_path / "postgresql.auto.conf").write_text("", encoding="utf-8")
+    started = tuned.running("max_connections")
+    settings = tuned.settings(database={"max_connections": 90}, data_directory=str(tmp_path))
+    request = asked(tuned)
+    for step in ("look", "approve"):
+        tuned.step(request, step, settings=settings)
+    with pytest.raises(InputError, match=r"which is not in tuning\.data_directory"):
+        tuned.step(request, "restart", settings=settings)
+    assert "max_connections" not in tuned.auto
+    assert tuned.running("max_connections") == started

@@ -12,6 +12,7 @@ _MB = 1_000_000
 _UNPACED_TIMES = 10  # so many times larger are the transactions of a run that gives way to nobody
 _LOOK_SECONDS = 0.5
 _SMALLEST = 100
+_LONGEST_REST_SECONDS = 10.0
 
 
 class Pacer:
@@ -63,7 +64,7 @@ class Pacer:
         due = self.wal_bytes / (self._rules.wal_mb_per_second * _MB) - (time.monotonic() - self._begun)
         if due > 0:
             self._note("WAL rate")
-            self._wait(due)
+            self._wait(min(due, _LONGEST_REST_SECONDS))  # what is left is waited for after the next one
 
     def _note(self, reason: str) -> None:
         self.reasons[reason] = self.reasons.get(reason, 0) + 1

@@ -7,6 +7,7 @@ its bounds do not prove is looked up among its rows; one that holds a single row
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,12 +21,14 @@ from tdev_operators.core.database.retention.removal import Removal
 from tdev_operators.core.database.retention.rules import RowClass, class_of
 from tdev_operators.core.database.retention.statements import Statements
 from tdev_operators.core.database.retention.table import Table
-from tdev_operators.core.errors import BusyError
+from tdev_operators.core.errors import BusyError, TdevError
 from tdev_operators.core.sql import load_sql
 
 _RANGE = re.compile(r"FOR VALUES FROM \('(?P<start>[^']+)'\) TO \('(?P<end>[^']+)'\)")
 _LIST = re.compile(r"FOR VALUES IN \((?P<values>.*)\)")
-_VALUE = re.compile(r"'((?:[^']|'')*)'|NULL")
+# Only what is plainly text is believed: numbers stand without quotes, and a backslash means something else again.
+_VALUE = re.compile(r"'((?:[^'\\]|'')*)'|NULL")
+_VALUES = re.compile(rf"(?:{_VALUE.pattern})(?:, (?:{_VALUE.pattern}))*")
 _PAUSE_SECONDS = 0.2
 
 
@@ -59,6 +62,10 @@ class Partition:
         return SQL("ALTER TABLE {} DETACH PARTITION {}{}").format(
             self._parent, self._own, SQL("" if self.has_default else " CONCURRENTLY")
         )
+
+    def lock(self) -> Composed:
+        """Return the statement that keeps writers from it until the transaction ends."""
+        return SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(self._own)
 
     def finalize(self) -> Composed:
         """Return the statement that ends a detachment that was cut off."""
@@ -98,7 +105,7 @@ def find_whole(rows: Sequence[Mapping[str, Any]], time_column: str, classes: Seq
         if not row["is_leaf"] or row["kind"] != "r" or end is None:
             continue
         held = _classes_in(row, by_oid, tuple(classes))
-        if all(end <= one.cut_off for one in held):
+        if held and all(end <= one.cut_off for one in held):
             names = (
                 "oid",
                 "schema",
@@ -139,7 +146,7 @@ def finish_begun(removal: Removal) -> None:
 
 def _remove(removal: Removal, partition: Partition, *, count: bool) -> None:
     session, looks = removal.session, count or partition.archives
-    statements = Statements(removal.statements.table, partition.classes, (partition.schema, partition.name))
+    statements = Statements(removal.statements.table, removal.statements.classes, (partition.schema, partition.name))
     facts = {name: getattr(partition, name) for name in Partition.__dataclass_fields__ if name != "classes"}
     step = {"partition": partition.oid, "facts": facts, "count": count}
     pending = removal.progress.pending
@@ -149,17 +156,18 @@ def _remove(removal: Removal, partition: Partition, *, count: bool) -> None:
             removal.end()
             removal.save()
         return
+    if (state[0]["schema"], state[0]["name"]) != (partition.schema, partition.name):
+        _let_be(removal, partition, f"it is called {state[0]['schema']}.{state[0]['name']} by now")
+        return
     about = partition.rows_about
     counts = Counts() if looks else Counts(rows=about, discarded=about, about=about, partitions=1)
     if pending is None:
         removal.begin(counts, step)
     if state[0]["attached"]:
         removal.check()
-        why = _take_out(removal, partition)
+        why = _take_out_locked(removal, partition) if partition.has_default else _take_out(removal, partition)
         if why:
-            removal.progress.remarks.append(f"the partition {partition.title}: {why}")
-            removal.progress.pending = None
-            removal.save()
+            _let_be(removal, partition, why)
             return
     if looks:
         # Nobody can write into it through the table now: what stays must not go with it.
@@ -167,24 +175,61 @@ def _remove(removal: Removal, partition: Partition, *, count: bool) -> None:
         counts = Counts(rows=now["rows"], discarded=now["rows"], partitions=1)
         if now["late"] or now["to_archive"] or now["not_due"]:
             session.rows(partition.attach(), {})
-            removal.progress.remarks.append(
-                f"the partition {partition.title}: {now['late'] + now['to_archive'] + now['not_due']} rows came late"
-            )
-            removal.progress.pending = None
-            removal.save()
+            _let_be(removal, partition, _stays(now))
             return
         removal.begin(counts, step)
     _patiently(removal, partition.drop())
     removal.end()  # written down with the next step, or with the receipt
 
 
+def _let_be(removal: Removal, partition: Partition, why: str) -> None:
+    """Leave a partition where it is: its rows go range by range."""
+    removal.progress.remarks.append(f"the partition {partition.title}: {why}")
+    removal.progress.pending = None
+    removal.save()
+
+
+def _stays(now: Mapping[str, int]) -> str:
+    """Return why rows keep their partition; empty when none does."""
+    staying = now["late"] + now["to_archive"] + now["not_due"]
+    return f"{staying} of its rows have to stay" if staying else ""
+
+
 def _may_go(removal: Removal, partition: Partition, *, count: bool) -> bool:
     """Look whether its rows say what its bounds say; rows that are archived have been removed from it before."""
     if not (count or partition.archives):
         return True
-    statements = Statements(removal.statements.table, partition.classes, (partition.schema, partition.name))
+    statements = Statements(removal.statements.table, removal.statements.classes, (partition.schema, partition.name))
     [now] = removal.session.rows(statements.all_rows(), {"horizon": removal.horizon})
-    return not (now["late"] or now["to_archive"] or now["not_due"])
+    return not _stays(now)
+
+
+def _take_out_locked(removal: Removal, partition: Partition) -> str:
+    """Detach it beside a DEFAULT partition; return why not.
+
+    Counted and detached in one transaction that keeps writers from it: it could not be put back once a row of its own
+    had gone into the DEFAULT partition. Who already holds the table is not waited for.
+    """
+    session, statements = (
+        removal.session,
+        Statements(removal.statements.table, removal.statements.classes, (partition.schema, partition.name)),
+    )
+    if held := removal.holders():
+        return held
+    try:
+        session.rows("BEGIN")
+        session.rows(partition.lock(), {})
+        [now] = session.rows(statements.all_rows(), {"horizon": removal.horizon})
+        if why := _stays(now):
+            return why
+        session.rows(partition.detach(), {})
+        session.rows("COMMIT")
+    except BusyError as error:
+        return str(error)
+    finally:
+        with suppress(TdevError):  # after a COMMIT it says only that there is nothing to roll back
+            session.rows("ROLLBACK")
+    return ""
 
 
 def _take_out(removal: Removal, partition: Partition) -> str:
@@ -253,6 +298,9 @@ def _classes_in(
     while node is not None and len(columns) == 1:
         match = _LIST.fullmatch(node["bound"] or "")
         if node["strategy"] == "l" and node["by_column"] in columns and match is not None:
+            # SQL's equality and ours are the same for text alone: char(n) has blanks, a collation may fold.
+            if not node["by_text"] or not _VALUES.fullmatch(match["values"]):
+                return classes
             values = [None if text[0] == "" and text[1] else text[0] for text in _values(match["values"])]
             held = {class_of(classes, {node["by_column"]: value}) for value in values}
             return tuple(one for one in classes if one in held)

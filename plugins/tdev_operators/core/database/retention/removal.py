@@ -15,13 +15,14 @@ from tdev_operators.core.database.retention.columns import binds_of
 from tdev_operators.core.database.retention.pace import Pacer
 from tdev_operators.core.database.retention.receipt import PROGRESS, Counts, Folder, Progress
 from tdev_operators.core.database.retention.statements import Statements
-from tdev_operators.core.errors import BusyError, ProofFailedError, TdevError
+from tdev_operators.core.errors import BusyError, DiskFullError, ProofFailedError, TdevError
 from tdev_operators.core.sql import load_sql
 
 _PAUSE_SECONDS = 0.2  # between two tries, growing
 # Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
+# And a worker that dies, or a store that hangs, between the rows' removal and the commit keeps nobody waiting.
 _PLANS = """-- how rows are found in a transaction
-SELECT set_config(name, 'off', true)
+SELECT set_config(name, 'off', true), set_config('idle_in_transaction_session_timeout', '30s', true)
 FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin']) AS t (name)"""
 
 
@@ -138,6 +139,9 @@ class Removal:
                 if done.counts is not None:
                     self.begin(done.counts, {"xid": done.xid, **done.position})
                 self.session.rows("COMMIT")
+            except DiskFullError:
+                self._roll_back()
+                raise
             except BusyError as error:
                 self._roll_back()
                 if attempt == self.limits.tries:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from tdev_operators.core.backup.database.catalogue import pin
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.alone import alone
 from tdev_operators.core.database.ports import CarePorts
-from tdev_operators.core.database.retention.archive import Part, archive_rows
+from tdev_operators.core.database.retention.archive import Part, archive_rows, archived_parts
 from tdev_operators.core.database.retention.pace import Pacer
 from tdev_operators.core.database.retention.partitions import finish_begun, remove_partitions, whole_partitions
 from tdev_operators.core.database.retention.receipt import PLAN, PROGRESS, RECEIPT, Counts, Folder, earlier
@@ -28,6 +29,7 @@ from tdev_operators.core.errors import (
     GarbledAnswerError,
     InputError,
     ProofFailedError,
+    TdevError,
     TransientError,
 )
 from tdev_operators.core.settings import Settings
@@ -134,7 +136,6 @@ class _Work:
         classes = _classes(plan)
         statements = Statements(table, classes)
         self.journal("retention_intended", {"table": table.title, "rows_go": [one.told for one in classes]})
-        [begun] = self.session.rows(load_sql("retention/now"))
         parts = archive_rows(
             self.session,
             statements,
@@ -147,52 +148,71 @@ class _Work:
         archived = sum(part.rows for part in parts)
         self.progress(f"{table.title}: {archived} rows are archived and proven in {folder.place}")
         self.journal("retention_removes", {"table": table.title, "archived": archived, "receipt": folder.place})
-        return self._removed(folder, statements, plan, parts, begun)
+        return self._removed(folder, statements, plan, parts)
 
     def _removed(
-        self, folder: Folder, statements: Statements, plan: dict[str, Any], parts: list[Part], begun: dict[str, Any]
+        self, folder: Folder, statements: Statements, plan: dict[str, Any], parts: list[Part]
     ) -> dict[str, Any]:
         rules = self.settings.retention
+        [begun] = self.session.rows(load_sql("retention/now"))
         pacer = Pacer(rules.pace, unpaced=self.request.unpaced, wal=begun["wal"])
         limits = Limits(rules.lock_timeout_ms, rules.tries, self.until)
         removal = Removal(self.session, statements, folder, plan["horizon"], pacer, limits, self.check)
         started = time.monotonic()
-        finish_begun(removal)
-        self._finish_earlier(folder, statements.table, limits)
-        partitions = whole_partitions(self.session, statements.table, statements.classes)
-        in_time = removal.archived(parts)
-        in_time = in_time and remove_partitions(removal, partitions, count=rules.count_partitions)
-        if in_time and statements.discards:
-            in_time = removal.ranges()
-        counts = removal.progress.counts
-        counts.seconds = time.monotonic() - started
-        [now] = self.session.rows(load_sql("retention/pressure"), {"since": begun["wal"]})
-        counts.wal_bytes += now["wal_bytes"]
-        removal.save()
-        [untimed] = self.session.rows(statements.without_time(), {})
-        receipt = _receipt(plan, statements.table, parts, counts) | {
+        try:
+            finish_begun(removal)
+            self._finish_earlier(folder, removal, limits)
+            partitions = whole_partitions(self.session, statements.table, statements.classes)
+            in_time = removal.archived(parts)
+            in_time = in_time and remove_partitions(removal, partitions, count=rules.count_partitions)
+            if in_time and statements.discards:
+                in_time = removal.ranges()
+            counts = removal.progress.counts
+            counts.seconds = time.monotonic() - started
+            [now] = self.session.rows(load_sql("retention/pressure"), {"since": begun["wal"]})
+            counts.wal_bytes += now["wal_bytes"]
+            removal.save()
+            [untimed] = self.session.rows(statements.without_time(), {})
+        except BaseException as error:
+            # What went until then stands on a receipt, too; a retry writes it anew.
+            with suppress(TdevError):
+                self._write_receipt(folder, plan, removal, parts, {"finished": False, "stopped": str(error)})
+            raise
+        facts = {"without_time": untimed["rows"], "pauses": pacer.reasons, "finished": in_time}
+        return self._write_receipt(folder, plan, removal, parts, facts)
+
+    def _write_receipt(
+        self, folder: Folder, plan: dict[str, Any], removal: Removal, parts: list[Part], facts: dict[str, Any]
+    ) -> dict[str, Any]:
+        table, progress = removal.statements.table, removal.progress
+        receipt = _receipt(plan, table, parts, progress.counts) | {
             "place": folder.place,
-            "without_time": untimed["rows"],
-            "left": removal.progress.left,
-            "remarks": removal.progress.remarks,
-            "unsure": removal.progress.unsure,
-            "pauses": pacer.reasons,
-            "finished": in_time,
-            "ended": now_of(self.session),
+            "without_time": 0,
+            "left": progress.left,
+            "remarks": progress.remarks,
+            "unsure": progress.unsure,
+            "pauses": {},
+            **facts,
+            "ended": self.ports.clock().isoformat(),
         }
         folder.write(RECEIPT, receipt)
-        self.journal("retention_done", {"table": statements.table.title, "receipt": folder.place, **asdict(counts)})
+        self.journal("retention_done", {"table": table.title, "receipt": folder.place, **asdict(progress.counts)})
         return receipt
 
-    def _finish_earlier(self, folder: Folder, table: Table, limits: Limits) -> None:
-        """See a partition to its end that an earlier run had begun to remove, and that its tries never ended."""
+    def _finish_earlier(self, folder: Folder, removal: Removal, limits: Limits) -> None:
+        """End what an earlier run had begun and its tries never ended, on that run's own receipt."""
+        table = removal.statements.table
         for other in earlier(folder):
             plan, left = other.read(PLAN), other.read(PROGRESS)
-            if not (plan and left and left["pending"] and "partition" in left["pending"]):
+            if not (plan and left and left["pending"]):
                 continue
-            statements = Statements(table, _classes(plan))
-            pacer = Pacer(self.settings.retention.pace)
-            finish_begun(Removal(self.session, statements, other, plan["horizon"], pacer, limits, self.check))
+            pacer, statements = Pacer(self.settings.retention.pace), Statements(table, _classes(plan))
+            begun = Removal(self.session, statements, other, plan["horizon"], pacer, limits, self.check)
+            finish_begun(begun)
+            begun.save()
+            facts = {"finished": False, "stopped": f"its last step was ended by {self.request.run_id}"}
+            self._write_receipt(other, plan, begun, archived_parts(other) or [], facts)
+            removal.progress.remarks.append(f"what {plan['run_id']} had begun was ended; see {other.place}receipt.json")
             self.progress(f"{table.title}: what {plan['run_id']} had begun is ended; see {other.place}")
 
     def _planned(self, folder: Folder, table: Table) -> dict[str, Any]:
@@ -227,12 +247,6 @@ class _Work:
 def lock_timeout(milliseconds: int) -> Composed:
     """Return the statement after which no statement of a session waits longer for a lock."""
     return SQL("-- how long a lock is waited for\nSET lock_timeout = {}").format(Literal(milliseconds))
-
-
-def now_of(session: Session) -> str:
-    """Return the database's clock as text."""
-    [now] = session.rows(load_sql("retention/now"))
-    return str(now["now"].isoformat())
 
 
 def _classes(plan: dict[str, Any]) -> tuple[RowClass, ...]:

@@ -126,10 +126,15 @@ def _refuse_kind(rule: RetentionRule, facts: dict[str, Any]) -> None:
 def _side_effects(session: Session, rule: RetentionRule, oid: int) -> tuple[str, ...]:
     told = []
     for row in session.rows(load_sql("retention/obstacles"), {"oid": oid}):
+        if row["kind"] == "no action":
+            raise InputError(
+                f"The foreign key {row['name']} of {row['on_table']} refers to {rule.name}: a row that is referred to "
+                "cannot go, and keeps those beside it. Drop the key, or take the table out of [[retention.rules]]."
+            )
         if row["kind"] not in {"trigger", "rule"}:
             raise InputError(
                 f"The foreign key {row['name']} of {row['on_table']} refers to {rule.name} with ON DELETE "
-                f"{row['kind'].upper()}: rows of another table would go or change too. Change it to NO ACTION, or take "
+                f"{row['kind'].upper()}: rows of another table would go or change too. Drop the key, or take "
                 "the table out of [[retention.rules]]."
             )
         said = f"the {row['kind']} {row['name']} of {row['on_table']}"

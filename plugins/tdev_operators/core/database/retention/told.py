@@ -94,9 +94,9 @@ def failed(rule: RetentionRule, error: PermanentError) -> CheckResult:
         check_of(rule.in_schema, rule.table),
         Verdict.CRITICAL if proof else Verdict.UNKNOWN,
         str(error),
-        hint="Nothing that was not proven is removed; what was removed before stands in progress.json of the archive."
+        hint="Nothing that was not proven is removed; what was removed before stands on the receipt in the archive."
         if proof
-        else "Its rows stay until this is mended.",
+        else "Its rows stay until this is mended; what was removed before stands on the receipt in the archive.",
         coverage=Coverage(seen=(rule.name,)) if proof else Coverage(skipped={rule.name: "refused"}),
     )
 

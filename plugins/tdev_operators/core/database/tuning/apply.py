@@ -20,7 +20,7 @@ from tdev_operators.core.database.tuning.statements import alter_system
 from tdev_operators.core.database.tuning.told import owner_of
 from tdev_operators.core.database.tuning.triangle import counting_line, rows_of
 from tdev_operators.core.database.tuning.units import in_base_units, same, same_words
-from tdev_operators.core.errors import BusyError, InputError, ProofFailedError
+from tdev_operators.core.errors import BusyError, InputError, PermanentError, ProofFailedError
 from tdev_operators.core.recovery.approvals import refuse_unapproved
 from tdev_operators.core.recovery.journal import Journal
 from tdev_operators.core.settings import Settings
@@ -110,7 +110,8 @@ class Tuning:
         reload = [change for change in plan.of("reload") if self.journal.done(change.step) is None]
         if reload:
             with alone(self._ports.care.database, JOB) as session:
-                self._set_all(session, reload)
+                self._refuse_by_now(session, plan)
+                self._set_or_take_back(session, reload)
                 self._reload_and_prove(session, reload)
         self._change_application(plan.of("application"))
         self._mark_undone(plan.of("reload", "application"))
@@ -138,13 +139,21 @@ class Tuning:
             self._ports, self._settings, self.journal, note=self._note, progress=self._progress, check=self._check
         )
         if not work.begun:
-            preflight.refuse_closed_window(self._settings, self.request, self._ports.clock())
             with alone(self._ports.care.database, JOB) as session:
+                self._refuse_by_now(session, plan, work)
                 if not work.saved:
                     self._align(session, changes)
                     work.save()
-                self._set_all(session, changes)
+                self._set_or_take_back(session, changes)
                 expected = self._all_expected(session, changes)
+                files = {line.file for line in look(session).lines or () if line.is_auto}
+                if files and not work.is_about(files):
+                    self._take_back(session, changes)
+                    work.forget()
+                    raise InputError(
+                        f"The server reads {min(files)}, which is not in tuning.data_directory: its way back would be "
+                        "another server's. It is taken back; mend tuning.data_directory and tuning.trial."
+                    )
                 if complaint := work.trial(changes):
                     self._take_back(session, changes)
                     work.forget()
@@ -152,18 +161,53 @@ class Tuning:
                         f"The server's files cannot be read with this ({complaint}); it is taken back."
                     )
                 work.begin(expected, look(session).server.started_at)
+        elif work.is_still_to_come:  # cleared days later: the approval was for the window
+            preflight.refuse_closed_window(self._settings, self.request, self._ports.clock())
         work.carry_out(changes)
         self._mark_undone(changes)
         return [change.name for change in changes]
 
     def _decided(self, seen: Seen) -> Plan:
-        asks_application = self.request.application or bool(self.request.undo)
+        former = self._journal(self.request.undo) if self.request.undo else None
+        facts = former.done(PLAN) if former else None
+        # The way back of a database's setting must not need the application that it may have brought down.
+        asks_application = bool(Plan.of_facts(facts).of("application")) if facts else self.request.application
         now: dict[str, Any] = {}
-        if asks_application and (self._rules.application or self.request.undo):
+        if asks_application and (self._rules.application or former):
             now = application.configuration(self._ports.application, self._rules)
-        if self.request.undo:
-            return backward(self._journal(self.request.undo), seen, now)
+        if former:
+            return backward(former, seen, now)
         return forward(self.request, self._rules, rows_of(self._rules.database, seen), seen, now)
+
+    def _refuse_by_now(self, session: Session, plan: Plan, work: Restart | None = None) -> None:
+        """Look again right before: an approval takes hours, and others work meanwhile.
+
+        What an earlier try has set already is taken back when it may no longer be finished.
+        """
+        seen = look(session)
+        standbys = [row["standby"] for row in session.rows(load_sql("tuning/standbys"))]
+        try:
+            if refusals := preflight.refusals(self._ports, self._settings, self.request, plan, seen, standbys):
+                raise refusals[0]
+        except PermanentError:
+            begun = [change for change in plan.of("reload", "restart") if self._is_begun(change)]
+            if begun:
+                self._take_back(session, begun)
+            if work is not None and work.saved:
+                work.forget()
+            raise
+
+    def _is_begun(self, change: Change) -> bool:
+        last = self.journal.last(change.step)
+        return last is not None and last.event == "intended"
+
+    def _set_or_take_back(self, session: Session, changes: list[Change]) -> None:
+        """Set all of them; when one is refused for good, none stays in the file to count with the next reload."""
+        try:
+            self._set_all(session, changes)
+        except PermanentError:
+            self._take_back(session, [change for change in changes if self._is_begun(change)])
+            raise
 
     def _set_all(self, session: Session, changes: list[Change]) -> None:
         """Write each into postgresql.auto.conf, noted first, unless somebody else has written there meanwhile."""

@@ -1,5 +1,6 @@
 """What has to be so before anything is changed; each refusal says what to do."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -8,8 +9,8 @@ from tdev_operators.core.database.tuning.plan import Change, Plan, TuningRequest
 from tdev_operators.core.database.tuning.ports import TuningPorts
 from tdev_operators.core.database.tuning.reading import Seen, look
 from tdev_operators.core.database.tuning.told import owner_of
-from tdev_operators.core.database.tuning.triangle import bad_lines
-from tdev_operators.core.database.tuning.units import in_base_units, same_words
+from tdev_operators.core.database.tuning.triangle import bad_lines, counting_line
+from tdev_operators.core.database.tuning.units import in_base_units, same, same_words
 from tdev_operators.core.errors import AccessDeniedError, InputError, TdevError
 from tdev_operators.core.maintenance_window import is_open, next_opening
 from tdev_operators.core.settings import Settings
@@ -94,6 +95,7 @@ def _of_the_files(settings: Settings, changes: Sequence[Change], seen: Seen) -> 
     if not server.may_reload:
         grant = f'GRANT EXECUTE ON FUNCTION pg_reload_conf() TO "{server.login}"'
         found.append(AccessDeniedError(f"The role {server.login} may not have the files read again: {grant}."))
+    found += _of_others(changes, seen)
     if bad := bad_lines(seen):
         line = bad[0]
         found.append(
@@ -103,6 +105,30 @@ def _of_the_files(settings: Settings, changes: Sequence[Change], seen: Seen) -> 
             )
         )
     return found
+
+
+def _of_others(changes: Sequence[Change], seen: Seen) -> list[TdevError]:
+    """What others have written and nobody has reloaded would come into force with our reload."""
+    planned = {change.name.lower() for change in changes}
+    found: list[TdevError] = []
+    for name, setting in seen.running.items():
+        line, filed = counting_line(setting, seen)
+        unsure = setting.is_ours or setting.is_overridden or setting.is_fixed or setting.needs_restart
+        if name in planned or unsure or line is None or filed is None or not line.applied:
+            continue
+        if not same(setting.kind, filed, setting.setting) and _plain(filed) != _plain(setting.setting):
+            found.append(
+                InputError(
+                    f"{line.place} says {setting.name} = {line.shown}, which nobody has reloaded yet: our reload would "
+                    "put it into force, and our way back does not know it. Have it reloaded, or taken out, first."
+                )
+            )
+    return found
+
+
+def _plain(words: str) -> str:
+    """Return a list of words as the server may have written it otherwise: `iso, mdy` is `ISO, MDY`."""
+    return re.sub(r"[\s\"']", "", words).casefold()
 
 
 def _of_a_restart(

@@ -5,7 +5,7 @@ postgresql.auto.conf goes back and it is started with that.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from tdev_operators.core.database.alone import APPLICATION as SESSION_NAME
 from tdev_operators.core.database.tuning.plan import Change
 from tdev_operators.core.database.tuning.ports import TuningPorts
 from tdev_operators.core.database.tuning.reading import AUTO, Seen, look
+from tdev_operators.core.database.tuning.statements import alter_system
 from tdev_operators.core.database.tuning.units import same
 from tdev_operators.core.errors import (
     CommandFailedError,
@@ -55,6 +56,15 @@ class Restart:
         return self._journal.last(RESTART) is not None
 
     @property
+    def is_still_to_come(self) -> bool:
+        """Whether the restart was noted, and the server runs as it did before."""
+        last = self._journal.last(RESTART)
+        if last is None or last.event != "intended" or self._journal.last(WAY_BACK) is not None:
+            return False
+        started = self._started_at()
+        return started is not None and started <= datetime.fromisoformat(last.facts["started_at"])
+
+    @property
     def saved(self) -> bool:
         """Whether there is a copy of the file as it was."""
         return self._journal.done(SAVED) is not None
@@ -67,6 +77,14 @@ class Restart:
         """
         self._must(self._rules.save_file)
         self._journal.note(SAVED, "done", copy=self._copy)
+
+    def is_about(self, files: Collection[str]) -> bool:
+        """Whether the file that is copied and put back is one of those that the server reads (`pg_file_settings`)."""
+        ours = f"{self._rules.data_directory}/{AUTO}"
+        if ours in files:
+            return True
+        places = [self._run(["readlink", "-f", file]).stdout.strip() for file in (ours, *files)]
+        return bool(places[0]) and places[0] in places[1:]
 
     def trial(self, changes: Sequence[Change]) -> str:
         """Have the server's program read its files without starting; return its complaint, if it has one."""
@@ -129,30 +147,56 @@ class Restart:
         self._progress(f"the server runs again, with {_named(changes)}")
 
     def _go_back(self, changes: Sequence[Change], why: str) -> None:
-        """Put the former file back and start the server with it; always raises."""
-        if self._journal.last(WAY_BACK) is None:
+        """Put the former values back and let the server run with them; always raises.
+
+        A server that runs gets our own settings back by name: what others have set meanwhile stays. One that is down
+        gets its former file. What a killed try did already, and a server that recovers, is left in peace.
+        """
+        begun = self._journal.last(WAY_BACK)
+        if begun is None:
             self._journal.note(WAY_BACK, "intended", why=why)
+        restored = begun is not None and bool(begun.facts.get("restored"))
         self._note("tuning_way_back", {"why": why, "copy": self._copy})
-        self._progress(f"{why} The former {AUTO} goes back.")
+        self._progress(f"{why} What was there before goes back.")
         since = self._started_at()
-        self._must(self._rules.restore_file)
-        recovery = self._settings.recovery
-        words = self._rules.service_restart if self._is_alive() else recovery.service_start
-        ended = self._run(words, seconds=self._rules.restart_seconds)
-        if not self._comes_up(since):
-            raise CommandFailedError(
-                f"{why} Nor does it come up with its former file (`{words[0]}` ended with status {ended.exit_status}, "
-                f"{_said(ended)}); see the server's log. The former file is {self._copy}."
-            )
+        if not restored:
+            if since is not None:
+                self._set_former(changes)
+            else:
+                self._must(self._rules.restore_file)
+            self._journal.note(WAY_BACK, "intended", why=why, restored=True)
         before = {change.name: change.before for change in changes}
+        if not (restored and since is not None and not self._not_in_force(before)):
+            self._run_again(why, since, told_before=restored)
         if wrong := self._not_in_force(before):
-            raise CommandFailedError(f"{why} The former file is back, and {', '.join(wrong)} is not as before; look.")
+            raise ProofFailedError(f"{why} The former values are back, and {', '.join(wrong)} is not as before; look.")
         for change in changes:
             self._journal.note(change.step, "undone", value=change.former)
         self._journal.note(RESTART, "undone", why=why)
         self._journal.note(WAY_BACK, "done", why=why)
         self.forget()
         raise ProofFailedError(f"{why} The former file is back, and the server runs with it.")
+
+    def _set_former(self, changes: Sequence[Change]) -> None:
+        with self._ports.care.database.session(application_name=SESSION_NAME) as session:
+            for change in changes:
+                session.rows(alter_system(change.name, change.former))
+
+    def _run_again(self, why: str, since: datetime | None, *, told_before: bool) -> None:
+        """Restart it, or start it when it is down; one that was told so before, and is recovering, is waited for."""
+        if told_before and since is None and self._is_alive():
+            if not self._comes_up(None):
+                raise TargetUnreachableError(
+                    f"{why} With its former file it is starting, and lets nobody in yet; wait."
+                )
+            return
+        words = self._rules.service_restart if self._is_alive() else self._settings.recovery.service_start
+        ended = self._run(words, seconds=self._rules.restart_seconds)
+        if not self._comes_up(since):
+            raise CommandFailedError(
+                f"{why} Nor does it come up with its former file (`{words[0]}` ended with status {ended.exit_status}, "
+                f"{_said(ended)}); see the server's log. The former file is {self._copy}."
+            )
 
     def _comes_up(self, since: datetime | None) -> bool:
         """Wait for a server that started after the moment; after any, when none is given."""
