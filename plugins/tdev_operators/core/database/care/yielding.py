@@ -14,7 +14,8 @@ from tdev_operators.core.database.alone import APPLICATION
 from tdev_operators.core.errors import TdevError
 from tdev_operators.core.sql import load_sql
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.2
+_FIRST_LOOK_SECONDS = 0.4
 
 
 @dataclass(slots=True)
@@ -34,8 +35,9 @@ class Yielded:
 def yielding(database: SourceDatabase, session: Session, seconds: float) -> Iterator[Yielded]:
     """Cancel what `session` runs inside the block once somebody has waited for its locks for so long.
 
-    The statement then ends with a TargetTimeoutError, and `Yielded.to` says for whom. What takes less time than that is
-    not watched: nobody can have waited for it so long.
+    At the latest after half of the server's `deadlock_timeout`: a rebuild waits for the snapshots of others, and so for
+    whoever waits for its lock; PostgreSQL then ends the statement of the one who came last, which is the application's.
+    Ours ends with a TargetTimeoutError, and `Yielded.to` says for whom. What takes only a moment is not watched.
     """
     given_way = Yielded()
     watcher = Thread(target=_watch, args=(database, session.pid, seconds, given_way), name="yielding", daemon=True)
@@ -49,7 +51,7 @@ def yielding(database: SourceDatabase, session: Session, seconds: float) -> Iter
 
 def _watch(database: SourceDatabase, pid: int, seconds: float, given_way: Yielded) -> None:
     binds = {"pid": pid, "seconds": seconds, "ours": APPLICATION}
-    pause = max(seconds - _LOOK_SECONDS, _LOOK_SECONDS)
+    pause = _FIRST_LOOK_SECONDS
     while not given_way.over.wait(pause):
         pause = _LOOK_SECONDS
         try:
