@@ -286,10 +286,12 @@ def test_a_rebuild_whose_server_session_is_ended_is_swept(modern, modern_source,
     with pytest.raises(TargetUnreachableError):
         rebuild(modern_source)
     killer.join()
-    assert [one.index_name for one in _invalid(modern_source)] == ["t_thin_ccnew"]
+    left = [one.index_name for one in _invalid(modern_source)]
+    assert left in (["t_thin_ccnew"], []), "it may have ended before the new index was there"
     # The retry begins with a sweep.
     swept = sweeping(modern_source).sweep()
-    assert [one.index_name for one in swept.dropped] == ["t_thin_ccnew"]
+    assert [one.index_name for one in swept.dropped] == left
+    assert _invalid(modern_source) == []
     assert rebuild(modern_source)["t_thin"].fate is IndexFate.REBUILT
 
 
