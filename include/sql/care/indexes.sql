@@ -115,7 +115,6 @@ SELECT
     table_schema,
     table_name,
     bytes,
-    greatest(reltuples, 0)::float8 AS entries,
     current_setting('block_size')::bigint
     * (2 + ceil(greatest(reltuples, 0) * entry_bytes / room))::bigint AS expected_bytes,
     current_setting('block_size')::bigint * (
@@ -126,7 +125,6 @@ SELECT
             ) / room
         )
     )::bigint AS least_bytes,
-    reltuples < 0 AS never_analyzed,
     pg_get_userbyid(relowner) AS owner,
     fillfactor,
     -- The owner's right: who could only rebuild (pg_maintain) could not drop what a failed rebuild leaves.

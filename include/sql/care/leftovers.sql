@@ -8,7 +8,6 @@ SELECT
     entries.indrelid::regclass::text AS table_name,
     indexes.relpages * current_setting('block_size')::bigint AS bytes,
     pg_get_indexdef(indexes.oid) AS definition,
-    indexes.relkind = 'I' AS partitioned,
     indexes.relname ~ '_cc(new|old)[0-9]*$' AND EXISTS (
         SELECT FROM pg_index AS twins
         WHERE

@@ -103,7 +103,6 @@ SELECT
     oid::bigint AS oid,
     nspname AS schema_name,
     relname AS table_name,
-    relkind = 'p' AS partitioned,
     rows_estimated,
     invisible_pages,
     dead,

@@ -21,7 +21,7 @@ from tdev_operators.core.ports import utc_now
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.reporting.wording import counted, moment, span
 from tdev_operators.core.settings import Settings, load_settings
-from tdev_operators.hooks.connections import AWS, ConnectionSource, EnvironmentConnections
+from tdev_operators.hooks.connections import ConnectionSource, EnvironmentConnections
 
 _EXIT_STATUSES = """exit status: 0 all is well, 1 nothing is proven, a set is damaged or the plan is refused,
 4 an error"""
@@ -98,10 +98,7 @@ def repository_of(settings: Settings, connections: ConnectionSource) -> Iterator
     # Not at the top: the other commands do without boto3, which takes a second to import.
     from tdev_operators.hooks.backup_store import S3BackupStore  # noqa: PLC0415
 
-    rules = settings.backup
-    with S3BackupStore(
-        connections.get(AWS), server_side_encryption=rules.server_side_encryption, kms_key_id=rules.kms_key_id
-    ) as store:
+    with S3BackupStore.of(settings.backup, connections) as store:
         yield Repository(store, settings.buckets.backups, settings.system.name)
 
 

@@ -12,7 +12,7 @@ from tdev_operators.core.backup.take import BackupPorts
 from tdev_operators.core.errors import SetupMissingError, TransientError
 from tdev_operators.core.settings import Settings
 from tdev_operators.hooks.backup_store import S3BackupStore
-from tdev_operators.hooks.connections import AWS, POSTGRES, ConnectionFacts, ConnectionSource
+from tdev_operators.hooks.connections import POSTGRES, ConnectionFacts, ConnectionSource
 from tdev_operators.hooks.ledger_database import CONNECTION as LEDGER
 from tdev_operators.hooks.postgres_sessions import PostgresSource
 
@@ -26,11 +26,8 @@ def backup_ports(settings: Settings, connections: ConnectionSource) -> Iterator[
     Raises:
         SetupMissingError: a connection is missing.
     """
-    backup = settings.backup
     postgres = connections.get(POSTGRES)
-    with S3BackupStore(
-        connections.get(AWS), server_side_encryption=backup.server_side_encryption, kms_key_id=backup.kms_key_id
-    ) as store:
+    with S3BackupStore.of(settings.backup, connections) as store:
         yield BackupPorts(
             store=store,
             maintained=lambda name: PostgresSource(postgres, name),

@@ -10,6 +10,7 @@ from typing import Any, Self
 from botocore.exceptions import ClientError
 
 from tdev_operators.core.backup.ports import LockRule, OpenUpload, Protection
+from tdev_operators.core.backup.settings import BackupSettings
 from tdev_operators.core.errors import (
     BusyError,
     GarbledAnswerError,
@@ -22,7 +23,7 @@ from tdev_operators.core.ports import ObjectInfo
 from tdev_operators.hooks.aws import code_of, endpoint_of, status_of
 from tdev_operators.hooks.backup_uploads import MIB, S3Upload, abort_upload, copy_in_parts, put_checked
 from tdev_operators.hooks.bucket_protection import protection_of
-from tdev_operators.hooks.connections import ConnectionFacts
+from tdev_operators.hooks.connections import AWS, ConnectionFacts, ConnectionSource
 from tdev_operators.hooks.object_locks import extend_locks, lock_rule
 from tdev_operators.hooks.object_store import S3Store
 from tdev_operators.hooks.resumed_reads import read_resumed
@@ -73,6 +74,19 @@ class S3BackupStore:
             self._requests, virtual_hosts=not endpoint_of(facts, "s3"), other_way=self._read_with_facts
         )
         self._looked_at = S3Store(facts, timeout_seconds=timeout_seconds)
+
+    @classmethod
+    def of(cls, settings: BackupSettings, connections: ConnectionSource) -> Self:
+        """Return the store of the sets as the settings of back-ups ask for it.
+
+        Raises:
+            SetupMissingError: the connection tdev_aws is missing.
+        """
+        return cls(
+            connections.get(AWS),
+            server_side_encryption=settings.server_side_encryption,
+            kms_key_id=settings.kms_key_id,
+        )
 
     def __repr__(self) -> str:
         return f"S3BackupStore({self._requests.facts!r})"

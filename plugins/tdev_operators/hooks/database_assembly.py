@@ -7,7 +7,7 @@ from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.settings import Settings
 from tdev_operators.hooks.assembly import system_ports
 from tdev_operators.hooks.backup_store import S3BackupStore
-from tdev_operators.hooks.connections import AWS, DBA, ConnectionSource
+from tdev_operators.hooks.connections import DBA, ConnectionSource
 from tdev_operators.hooks.postgres_sessions import PostgresSource
 
 
@@ -18,10 +18,7 @@ def care_ports(settings: Settings, connections: ConnectionSource) -> Iterator[Ca
     Raises:
         SetupMissingError: a connection is missing.
     """
-    backup = settings.backup
-    with S3BackupStore(
-        connections.get(AWS), server_side_encryption=backup.server_side_encryption, kms_key_id=backup.kms_key_id
-    ) as store:
+    with S3BackupStore.of(settings.backup, connections) as store:
         yield CarePorts(
             system=system_ports(settings, connections),
             database=PostgresSource(connections.get(DBA)),

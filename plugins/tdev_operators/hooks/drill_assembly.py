@@ -8,7 +8,7 @@ from tdev_operators.core.drill.ports import DrillPorts
 from tdev_operators.core.settings import Settings
 from tdev_operators.hooks.backup_assembly import own_servers, set_cipher
 from tdev_operators.hooks.backup_store import S3BackupStore
-from tdev_operators.hooks.connections import AWS, ConnectionFacts, ConnectionSource
+from tdev_operators.hooks.connections import ConnectionFacts, ConnectionSource
 from tdev_operators.hooks.http_api import HttpApi
 
 _LOOPBACK = "127.0.0.1"
@@ -23,10 +23,7 @@ def drill_ports(settings: Settings, connections: ConnectionSource) -> Iterator[D
     Raises:
         SetupMissingError: the connection tdev_aws is missing.
     """
-    backup = settings.backup
-    with S3BackupStore(
-        connections.get(AWS), server_side_encryption=backup.server_side_encryption, kms_key_id=backup.kms_key_id
-    ) as store:
+    with S3BackupStore.of(settings.backup, connections) as store:
         yield DrillPorts(
             store=store,
             cipher=set_cipher(settings, connections),

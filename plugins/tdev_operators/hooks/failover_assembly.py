@@ -7,7 +7,7 @@ from tdev_operators.core.failover.ports import FailoverPorts
 from tdev_operators.core.settings import Settings
 from tdev_operators.hooks.assembly import system_ports
 from tdev_operators.hooks.backup_store import S3BackupStore
-from tdev_operators.hooks.connections import AWS, ConnectionSource
+from tdev_operators.hooks.connections import ConnectionSource
 from tdev_operators.hooks.hosts.local import LocalHost
 from tdev_operators.hooks.http_api import HttpApi
 from tdev_operators.hooks.name_records import name_records
@@ -22,10 +22,8 @@ def failover_ports(settings: Settings, connections: ConnectionSource) -> Iterato
     Raises:
         SetupMissingError: the connection tdev_aws, or that of the names' webhook, is missing.
     """
-    backup, system = settings.backup, system_ports(settings, connections)
-    with S3BackupStore(
-        connections.get(AWS), server_side_encryption=backup.server_side_encryption, kms_key_id=backup.kms_key_id
-    ) as store:
+    system = system_ports(settings, connections)
+    with S3BackupStore.of(settings.backup, connections) as store:
         yield FailoverPorts(
             store=store,
             database=lambda side, name: PostgresSource(connections.get(side.connection), name),

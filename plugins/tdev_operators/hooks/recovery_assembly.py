@@ -9,7 +9,7 @@ from tdev_operators.core.settings import Settings
 from tdev_operators.hooks.assembly import system_ports
 from tdev_operators.hooks.backup_assembly import set_cipher
 from tdev_operators.hooks.backup_store import S3BackupStore
-from tdev_operators.hooks.connections import AWS, ConnectionSource
+from tdev_operators.hooks.connections import ConnectionSource
 from tdev_operators.hooks.postgres_sessions import PostgresSource
 
 
@@ -20,10 +20,7 @@ def recovery_ports(settings: Settings, connections: ConnectionSource) -> Iterato
     Raises:
         SetupMissingError: the connection tdev_aws is missing.
     """
-    backup = settings.backup
-    with S3BackupStore(
-        connections.get(AWS), server_side_encryption=backup.server_side_encryption, kms_key_id=backup.kms_key_id
-    ) as store:
+    with S3BackupStore.of(settings.backup, connections) as store:
         yield recovery_into(settings.recovery.connection, store, settings, connections)
 
 

@@ -39,6 +39,11 @@ def number(value: float | None) -> str:
     return f"{value:,.1f}" if abs(value) >= _ONE_DECIMAL_FROM else f"{value:.3g}"
 
 
+def rounded(value: float) -> float:
+    """Return a figure with three digits: more would be noise."""
+    return float(f"{value:.3g}")
+
+
 def figure(measurement: Measurement) -> str:
     """Return `dead tuples of metrics: 31 % (warning 10, critical 20)`."""
     limits = ", ".join(
@@ -50,9 +55,9 @@ def figure(measurement: Measurement) -> str:
     return f"{shown} ({limits})" if limits else shown
 
 
-def counted(count: int, noun: str) -> str:
-    """Return `1 check`, `3 checks`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return `1 check`, `3 checks`; `plural` where an s makes none: `2 indexes`."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 def figures(result: CheckResult) -> str:

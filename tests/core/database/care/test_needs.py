@@ -3,7 +3,6 @@ from tdev_operators.core.database.care.needs import Table, plan
 
 def table(name="metrics", schema="public", **figures):
     nothing = {
-        "partitioned": False,
         "rows_estimated": 1000.0,
         "invisible_pages": 0,
         "dead": 0.0,
@@ -34,6 +33,15 @@ def test_the_neediest_goes_first_and_what_nears_wraparound_before_everything(cha
         table("old", age_percent=80.0, is_old=True),
     )
     assert [work.table.name for work in works] == ["old", "worse", "bad", "always"]
+
+
+def test_of_what_nears_wraparound_the_nearest_goes_first_however_much_changed_in_the_other(changed):
+    works = planned(
+        changed,
+        table("changed", age_percent=60.0, is_old=True, changed=1e6, is_changed=True),
+        table("nearest", age_percent=80.0, is_old=True),
+    )
+    assert [work.table.name for work in works] == ["nearest", "changed"]
 
 
 def test_what_did_not_fit_last_time_goes_first_and_what_took_too_long_last(changed):

@@ -9,7 +9,7 @@ from itertools import pairwise
 from tdev_operators.core.database.capacity.settings import CapacitySettings
 from tdev_operators.core.database.capacity.trend import DAY, Trend, fit
 from tdev_operators.core.health.findings import judge
-from tdev_operators.core.reporting.wording import number
+from tdev_operators.core.reporting.wording import number, rounded
 from tdev_operators.core.series import Foreseen, Point, Series, thinned
 from tdev_operators.core.verdicts import Verdict
 
@@ -129,16 +129,16 @@ def _sentence(
     figure: Figure, trend: Trend, end: Foreseen, reached: datetime | None, earliest: datetime | None, *, over: bool
 ) -> str:
     def told(value: float) -> str:
-        return f"{number(_three(value))} {figure.unit}".strip()
+        return f"{number(rounded(value))} {figure.unit}".strip()
 
     now = f"{figure.name} is at {told(figure.points[-1].value)}"
-    month = _three(trend.slope * 30)
+    month = rounded(trend.slope * 30)
     pace = (
         "stays level"
         if _stays_level(trend)
         else f"{'grows' if month > 0 else 'shrinks'} by {told(abs(month))} in 30 days"
     )
-    band = f"{told(end.expected)} ({number(_three(end.low))} to {number(_three(end.high))}) on {end.when:%Y-%m-%d}"
+    band = f"{told(end.expected)} ({number(rounded(end.low))} to {number(rounded(end.high))}) on {end.when:%Y-%m-%d}"
     if figure.limit is None:
         return f"{now} and {pace}: {band}."
     limit = told(figure.limit)
@@ -155,11 +155,6 @@ def _sentence(
 
 def _stays_level(trend: Trend) -> bool:
     return abs(trend.slope * 30) <= _LEVEL * abs(trend.level)
-
-
-def _three(value: float) -> float:
-    """Return the figure with three digits: more would be noise."""
-    return float(f"{value:.3g}")
 
 
 def _series(figure: Figure, trend: Trend, ahead: Sequence[Foreseen], reached: datetime | None) -> Series:

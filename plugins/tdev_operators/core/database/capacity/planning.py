@@ -15,6 +15,7 @@ from tdev_operators.core.health.findings import Findings
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.ledger import ItemStore, Sample
 from tdev_operators.core.ports import Clock
+from tdev_operators.core.reporting.wording import rounded
 from tdev_operators.core.verdicts import CheckResult
 
 if TYPE_CHECKING:
@@ -153,8 +154,8 @@ def _urgency(each: Outlook) -> tuple[int, float, float]:
 
 def _measure(findings: Findings, each: Outlook, settings: CapacitySettings) -> None:
     unit = each.figure.unit
-    findings.measure(each.figure.name, _three(each.figure.points[-1].value), unit)
-    findings.measure(f"{each.figure.name}, growth in 30 days", _three(30 * each.trend.slope), unit)
+    findings.measure(each.figure.name, rounded(each.figure.points[-1].value), unit)
+    findings.measure(f"{each.figure.name}, growth in 30 days", rounded(30 * each.trend.slope), unit)
     if each.days_left is not None:
         findings.measure(f"{each.figure.name}, days to its limit", each.days_left, "d", settings.days_left)
 
@@ -168,7 +169,3 @@ def _lines(each: Outlook) -> list[str]:
         for step in trend.steps
     ]
     return told
-
-
-def _three(value: float) -> float:
-    return float(f"{value:.3g}")

@@ -84,9 +84,9 @@ def _unused(session: Session, asked: Unused, so_far: set[int], tool: str) -> Che
     unused = [row for row in rows if asked.days == 0 or row["oid"] in old]
     if not skipped and rows and (youngest.days < asked.days or not unused):
         summary = (
-            f"Not judged yet: {counted(len(rows), 'large index')} served no query so far; {asked.days:g} d of counting "
-            f"are asked for, and {youngest.server} has counted for {youngest.days:.1f} d."
-        ).replace("indexs", "indexes")
+            f"Not judged yet: {counted(len(rows), 'large index', 'large indexes')} served no query so far; "
+            f"{asked.days:g} d of counting are asked for, and {youngest.server} has counted for {youngest.days:.1f} d."
+        )
         return CheckResult(name, Verdict.WARNING, summary, coverage=coverage)
     size = sum(row["bytes"] for row in unused)
     measured = (Measurement("unused indexes", len(unused)), Measurement("their size", round(size / MB, 1), "MB"))

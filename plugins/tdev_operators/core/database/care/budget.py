@@ -1,11 +1,10 @@
 """The time in which work may begin. What does not fit is done first the next time."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tdev_operators.core.backup.ports import Session
-from tdev_operators.core.sql import load_sql
+from tdev_operators.core.database.parameters import put
 
 # A statement that begins in the last second still gets so long.
 _LEAST_SECONDS = 60.0
@@ -27,9 +26,3 @@ class Budget:
         """Let the session's next statement take no longer than what is left, and wait so long for each lock."""
         milliseconds = {"statement_timeout": max(self.left, _LEAST_SECONDS), "lock_timeout": lock_seconds}
         put(session, {name: str(round(1000 * seconds)) for name, seconds in milliseconds.items()})
-
-
-def put(session: Session, values: Mapping[str, str]) -> None:
-    """Set parameters of a session."""
-    for name, value in values.items():
-        session.rows(load_sql("care/set"), {"name": name, "value": value})

@@ -9,6 +9,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.care.needs import Table, Work
 from tdev_operators.core.database.care.settings import IndexCareSettings
+from tdev_operators.core.database.wording import shown_name, untitled
 from tdev_operators.core.sql import load_sql
 
 MB = 1024 * 1024
@@ -25,10 +26,8 @@ class Index:
     table_schema: str
     table_name: str
     bytes: int
-    entries: float
     expected_bytes: int | None
     least_bytes: int | None
-    never_analyzed: bool
     fillfactor: float
     owner: str
     may: bool
@@ -41,7 +40,7 @@ class Index:
     @property
     def name(self) -> str:
         """The name for people: the schema stands before it when it is not `public`."""
-        return self.index_name if self.index_schema == "public" else f"{self.index_schema}.{self.index_name}"
+        return shown_name(self.index_schema, self.index_name)
 
     @property
     def identifier(self) -> Identifier:
@@ -56,7 +55,7 @@ class Index:
     @property
     def text(self) -> str:
         """The statement without its title."""
-        return self.statement.as_string().partition("\n")[2] + ";"
+        return untitled(self.statement) + ";"
 
     @property
     def is_toast(self) -> bool:
@@ -95,24 +94,6 @@ def survey_indexes(session: Session, limits: IndexCareSettings) -> IndexSurvey:
 
 def analysis_of(index: Index) -> Work:
     """Return the ANALYZE of an index's table: on old statistics an estimate says nothing."""
-    table = Table(
-        oid=index.table_oid,
-        schema_name=index.table_schema,
-        table_name=index.table_name,
-        partitioned=False,
-        rows_estimated=index.entries,
-        invisible_pages=0,
-        dead=0,
-        changed=0,
-        written=0,
-        age_percent=0,
-        is_dead=False,
-        is_invisible=False,
-        is_old=False,
-        is_changed=False,
-        always=False,
-        owner=index.owner,
-        may=index.may,
-    )
+    table = Table(index.table_oid, index.table_schema, index.table_name, index.owner, index.may)
     reasons = (f"{index.name} looks thin",)
     return Work(table, vacuum=False, analyze=True, freeze=False, keep_end=False, reasons=reasons, urgency=1.0)

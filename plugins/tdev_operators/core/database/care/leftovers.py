@@ -10,6 +10,7 @@ from tdev_operators.core.backup.ports import Session, SourceDatabase
 from tdev_operators.core.database.alone import APPLICATION
 from tdev_operators.core.database.care.budget import Budget
 from tdev_operators.core.database.care.yielding import yielding
+from tdev_operators.core.database.wording import shown_name, untitled
 from tdev_operators.core.errors import TargetTimeoutError, TargetUnreachableError, TdevError
 from tdev_operators.core.sql import load_sql
 
@@ -28,7 +29,6 @@ class Invalid:
     bytes: int
     definition: str
     is_leftover: bool
-    partitioned: bool
     worker_pid: int | None
     owner: str
     may: bool
@@ -37,7 +37,7 @@ class Invalid:
     @property
     def name(self) -> str:
         """The name for people."""
-        return self.index_name if self.schema_name == "public" else f"{self.schema_name}.{self.index_name}"
+        return shown_name(self.schema_name, self.index_name)
 
     @property
     def statement(self) -> Composed:
@@ -48,7 +48,7 @@ class Invalid:
     @property
     def text(self) -> str:
         """The statement without its title."""
-        return self.statement.as_string().partition("\n")[2] + ";"
+        return untitled(self.statement) + ";"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,7 @@ from typing import Any, Self
 from psycopg.sql import SQL, Composed, Identifier
 
 from tdev_operators.core.database.care.settings import CareSettings
-
-# Autovacuum, or the server itself, acts from this share of the limits on.
-_FORCED_PERCENT = 100.0
+from tdev_operators.core.database.wording import shown_name, untitled
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +17,19 @@ class Table:
     oid: int
     schema_name: str
     table_name: str
-    partitioned: bool
-    rows_estimated: float
-    invisible_pages: int
-    dead: float
-    changed: float
-    written: float
-    age_percent: float
-    is_dead: bool
-    is_invisible: bool
-    is_old: bool
-    is_changed: bool
-    always: bool
     owner: str
     may: bool
+    rows_estimated: float = 0
+    invisible_pages: int = 0
+    dead: float = 0
+    changed: float = 0
+    written: float = 0
+    age_percent: float = 0
+    is_dead: bool = False
+    is_invisible: bool = False
+    is_old: bool = False
+    is_changed: bool = False
+    always: bool = False
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
@@ -42,7 +39,7 @@ class Table:
     @property
     def name(self) -> str:
         """The name for people: the schema stands before it when it is not `public`."""
-        return self.table_name if self.schema_name == "public" else f"{self.schema_name}.{self.table_name}"
+        return shown_name(self.schema_name, self.table_name)
 
     @property
     def identifier(self) -> Identifier:
@@ -75,7 +72,7 @@ class Work:
     @property
     def text(self) -> str:
         """The statement without its title."""
-        return self.statement.as_string().partition("\n")[2] + ";"
+        return untitled(self.statement) + ";"
 
 
 def binds(limits: CareSettings) -> dict[str, Any]:
@@ -136,9 +133,10 @@ def _work(table: Table, limits: CareSettings, statistics_hours: float) -> Work:
         freeze=table.is_old,
         keep_end=table.written / max(statistics_hours, 1.0) >= limits.hot_changes_per_hour,
         reasons=tuple(reasons),
-        # How many times over its limit; what nears wraparound goes before everything.
-        urgency=max(
-            1000.0 * table.age_percent / _FORCED_PERCENT if table.is_old else 0.0,
+        # Of what nears wraparound, how near it is; else how many times over its limit.
+        urgency=table.age_percent
+        if table.is_old
+        else max(
             of_dead / max(limits.dead_percent, 1) if table.is_dead else 0.0,
             of_changed / max(limits.changed_percent, 1) if table.is_changed else 0.0,
             1.0,

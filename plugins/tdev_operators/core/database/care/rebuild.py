@@ -217,13 +217,13 @@ def _rebuilt(job: Rebuilding, session: Session, measured: IndexDone) -> IndexDon
     index, began = measured.index, time.monotonic()
     job.progress(f"rebuilding {index.name}, {_mb(index.bytes)}")
     job.budget.bound(session, job.lock_seconds)
-    with yielding(job.database, session, job.limits.yield_seconds) as given_way:
-        try:
+    try:
+        with yielding(job.database, session, job.limits.yield_seconds) as given_way:
             session.rows(index.statement)
-        except TargetUnreachableError:
-            raise
-        except TdevError as error:
-            return _given_up(job, measured, error, given_way.why if given_way.to else "")
+    except TargetUnreachableError:
+        raise
+    except TdevError as error:
+        return _given_up(job, measured, error, given_way.why if given_way.to else "")
     seconds = time.monotonic() - began
     new = _now(session, index)
     if new is None:

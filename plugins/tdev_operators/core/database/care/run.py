@@ -10,7 +10,7 @@ from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.alone import alone
 from tdev_operators.core.database.care import horizon
 from tdev_operators.core.database.care.advice import Unused, advise
-from tdev_operators.core.database.care.budget import Budget, put
+from tdev_operators.core.database.care.budget import Budget
 from tdev_operators.core.database.care.disk import Disk
 from tdev_operators.core.database.care.indexes import Index, IndexSurvey, analysis_of, survey_indexes
 from tdev_operators.core.database.care.leftovers import Sweeping, Swept, invalid_indexes
@@ -20,6 +20,7 @@ from tdev_operators.core.database.care.rebuild import IndexDone, IndexFate, Rebu
 from tdev_operators.core.database.care.tables import Done, Fate, Survey, care_for, survey
 from tdev_operators.core.database.care.told import dry_run_result, indexes_result, leftovers_result, tables_result
 from tdev_operators.core.database.check_names import in_scope
+from tdev_operators.core.database.parameters import put
 from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.items import ItemOutcome, ItemRef
 from tdev_operators.core.ledger import ItemStore, Sample

@@ -11,10 +11,11 @@ from typing import Any
 
 from tdev_operators.core.backup.ports import Session, SourceDatabase
 from tdev_operators.core.database.alone import APPLICATION
-from tdev_operators.core.database.care.budget import Budget, put
+from tdev_operators.core.database.care.budget import Budget
 from tdev_operators.core.database.care.needs import Table, Work, binds
 from tdev_operators.core.database.care.settings import CareSettings
 from tdev_operators.core.database.care.yielding import yielding
+from tdev_operators.core.database.parameters import put
 from tdev_operators.core.errors import BusyError, TargetTimeoutError, TargetUnreachableError, TdevError
 from tdev_operators.core.reporting.wording import span
 from tdev_operators.core.sql import load_sql

@@ -8,10 +8,10 @@ from tdev_operators.core.database.care.leftovers import Swept
 from tdev_operators.core.database.care.needs import Work
 from tdev_operators.core.database.care.rebuild import IndexDone, IndexFate
 from tdev_operators.core.database.care.tables import Done, Fate, Survey
+from tdev_operators.core.health.findings import some
 from tdev_operators.core.reporting.wording import counted
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict, worst
 
-_NAMED = 3
 _LINES = 200
 
 _TABLE_BADNESS = {
@@ -54,17 +54,17 @@ def tables_result(
     told = [f"{len(ended[Fate.DONE])} of {survey.looked_at} tables needed care and got it."]
     hints = []
     if bad := [*ended[Fate.FAILED], *ended[Fate.LOCKED], *ended[Fate.TOO_LONG], *ended[Fate.NO_TIME]]:
-        told.insert(0, f"{_some(one.work.table.name for one in bad)} got none: {bad[0].why.rstrip('.')}.")
+        told.insert(0, f"{some([one.work.table.name for one in bad])} got none: {bad[0].why.rstrip('.')}.")
         hints.append("What was left out is first the next time.")
     if ended[Fate.TOO_LONG]:
         hints.append("What was cancelled does not fit into care.minutes: raise it, or VACUUM by hand.")
     if old := ended[Fate.OLD]:
-        told.insert(0, f"{_some(one.work.table.name for one in old)} stays as old as before: {old[0].why}.")
+        told.insert(0, f"{some([one.work.table.name for one in old])} stays as old as before: {old[0].why}.")
         hints.append("End what care.horizon names before writes stop for wraparound.")
     if unmoved:
         who = f"; {holders[0].text}" if holders else ""
         told.insert(
-            0, f"VACUUM could not remove the dead rows of {_some(one.work.table.name for one in unmoved)}{who}."
+            0, f"VACUUM could not remove the dead rows of {some([one.work.table.name for one in unmoved])}{who}."
         )
         hints.append("End what care.horizon names; then VACUUM again.")
     if refused:
@@ -98,14 +98,17 @@ def indexes_result(
     freed = sum(one.index.bytes - (one.new_bytes or 0) for one in rebuilt)
     measured_ones = sum(one.density is not None for one in done)
     done_well = (
-        f"{looked_at} large indexes were estimated, {measured_ones} measured, {len(rebuilt)} rebuilt "
+        f"{counted(looked_at, 'large index', 'large indexes')} estimated, {measured_ones} measured, "
+        f"{len(rebuilt)} rebuilt "
         f"({freed / MB:,.1f} MB freed)."
     )
     told = [done_well]
     hints = []
     for fate in (IndexFate.ESTIMATED, IndexFate.POSTPONED, IndexFate.FAILED, IndexFate.DISK_FULL, IndexFate.DAMAGED):
         if found := ended[fate]:
-            told.insert(0, f"{_some(one.index.name for one in found)} {fate.value}: {found[0].why}.".replace("..", "."))
+            told.insert(
+                0, f"{some([one.index.name for one in found])} {fate.value}: {found[0].why}.".replace("..", ".")
+            )
     if ended[IndexFate.ESTIMATED]:
         hints.append("Only what was measured is rebuilt: " + ended[IndexFate.ESTIMATED][0].why + ".")
     if ended[IndexFate.DAMAGED]:
@@ -114,7 +117,7 @@ def indexes_result(
         owners = sorted({one.index.owner for one in ended[IndexFate.REFUSED]})
         hints.append(f"GRANT {', '.join(owners)} TO {role};")
     if blind := [one for one in rebuilt if not one.checked]:
-        told.append(f"Not looked through afterwards: {_some(one.index.name for one in blind)} ({blind[0].why}).")
+        told.append(f"Not looked through afterwards: {some([one.index.name for one in blind])} ({blind[0].why}).")
     if not disk_watched and rebuilt:
         told.append("Nobody watched the disk (recovery.database_host names no host).")
     measured = (
@@ -145,15 +148,13 @@ def leftovers_result(swept: Swept, tool: str) -> CheckResult:
     if swept.kept or swept.others:
         stay = [*swept.kept, *swept.others]
         why = swept.kept[0].kept if swept.kept else "it is no leftover of a rebuild, or nothing proves that it is one"
-        summary = f"{_some(one.name for one in stay)} is not valid and stays: {why}."
+        summary = f"{some([one.name for one in stay])} is not valid and stays: {why}."
         hint = f"When nobody builds it: {stay[0].text} or REINDEX INDEX CONCURRENTLY it."
         return CheckResult("care.leftovers", Verdict.WARNING, summary, measured, hint, coverage, details=lines)
     size = sum(one.bytes for one in swept.dropped) / MB
-    summary = (
-        f"{counted(len(swept.dropped), 'invalid index')} of dead rebuilds was dropped ({size:,.1f} MB)."
-        if swept.dropped
-        else "No index is invalid."
-    )
+    count = counted(len(swept.dropped), "invalid index", "invalid indexes")
+    were = "was" if len(swept.dropped) == 1 else "were"
+    summary = f"{count} of dead rebuilds {were} dropped ({size:,.1f} MB)." if swept.dropped else "No index is invalid."
     return CheckResult("care.leftovers", Verdict.OK, summary, measured, coverage=coverage, details=lines)
 
 
@@ -168,12 +169,6 @@ def dry_run_result(works: Sequence[Work], swept: Swept, indexes: Sequence[IndexD
     summary = f"Dry run: {counted(len(lines), 'statement')} would be run, and none was."
     coverage = Coverage(seen=("all tables", "all indexes"), tool=tool)
     return CheckResult("care.dry_run", Verdict.OK, summary, coverage=coverage, details=_lines(lines))
-
-
-def _some(names: Iterable[str]) -> str:
-    found = list(names)
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return ", ".join(found[:_NAMED]) + more
 
 
 def _lines(lines: Iterable[str]) -> tuple[str, ...]:

@@ -10,11 +10,12 @@ from tdev_operators.core.backup.database.catalogue import pin
 from tdev_operators.core.backup.database.names import fitting
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.alone import alone
+from tdev_operators.core.database.parameters import put
 from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.database.retention.archive import Part, archived_parts, columns_of, opened_part
 from tdev_operators.core.database.retention.columns import Column, binds_of, name_of
 from tdev_operators.core.database.retention.receipt import PLAN, Folder
-from tdev_operators.core.database.retention.run import JOB, lock_timeout
+from tdev_operators.core.database.retention.run import JOB
 from tdev_operators.core.database.retention.statements import Statements
 from tdev_operators.core.database.retention.table import Table
 from tdev_operators.core.errors import InputError
@@ -64,7 +65,7 @@ def give_back(
     columns = columns_of(plan)
     with alone(ports.database, JOB) as session:
         pin(session)
-        session.rows(lock_timeout(settings.retention.lock_timeout_ms))
+        put(session, {"lock_timeout": str(settings.retention.lock_timeout_ms)})
         table = _table(session, plan, columns)
         target = (table.schema, table.name if request.into_table else fitting(table.name, _SUFFIX))
         rows = sum(part.rows for part in parts)

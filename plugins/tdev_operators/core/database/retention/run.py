@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.sql import SQL, Composed, Literal
-
 from tdev_operators.core.backup.database.catalogue import pin
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.alone import alone
+from tdev_operators.core.database.parameters import put
 from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.database.retention.archive import Part, archive_rows, archived_parts
 from tdev_operators.core.database.retention.pace import Pacer
@@ -76,7 +75,7 @@ def clean(
     with alone(ports.database, JOB) as session:
         pin(session)
         # For the whole session: whoever waits for a lock makes others wait behind him.
-        session.rows(lock_timeout(settings.retention.lock_timeout_ms))
+        put(session, {"lock_timeout": str(settings.retention.lock_timeout_ms)})
         for rule in settings.retention.rules:
             work = _Work(ports, settings, request, rule, session, journal, progress, check, until)
             try:
@@ -242,11 +241,6 @@ class _Work:
         }
         folder.write(PLAN, plan)
         return plan
-
-
-def lock_timeout(milliseconds: int) -> Composed:
-    """Return the statement after which no statement of a session waits longer for a lock."""
-    return SQL("-- how long a lock is waited for\nSET lock_timeout = {}").format(Literal(milliseconds))
 
 
 def _classes(plan: dict[str, Any]) -> tuple[RowClass, ...]:

@@ -20,6 +20,7 @@ from tdev_operators.core.database.retention.columns import (
 )
 from tdev_operators.core.database.retention.rules import RowClass
 from tdev_operators.core.database.retention.table import Table
+from tdev_operators.core.database.wording import untitled
 
 T = "t"
 CURSOR = "tdev_archive"
@@ -274,7 +275,7 @@ class Statements:
 
 def shown(statement: Composed) -> str:
     """Return a statement as psql would take it, but for its binds, without the comment."""
-    return statement.as_string().partition("\n")[2].replace("%%", "%")
+    return untitled(statement).replace("%%", "%")
 
 
 def _kind(column: Column) -> SQL:

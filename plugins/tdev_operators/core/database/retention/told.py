@@ -6,6 +6,7 @@ from typing import Any
 from tdev_operators.core.database.retention.partitions import Partition
 from tdev_operators.core.database.retention.settings import RetentionRule
 from tdev_operators.core.database.retention.statements import Statements, shown
+from tdev_operators.core.database.wording import shown_name
 from tdev_operators.core.errors import PermanentError, ProofFailedError
 from tdev_operators.core.reporting.wording import counted, number
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict
@@ -17,7 +18,7 @@ _FIGURES = ("rows", "kept", "archived", "discarded", "edited", "late")
 
 def check_of(schema: str, table: str) -> str:
     """Return the name of a table's result: `retention.metrics`; with its schema where that is not `public`."""
-    return f"retention.{table}" if schema == "public" else f"retention.{schema}.{table}"
+    return f"retention.{shown_name(schema, table)}"
 
 
 def told(receipt: Mapping[str, Any]) -> CheckResult:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tdev_operators.core.database.tuning.apply import APPROVAL, PLAN, REFUSED
-from tdev_operators.core.database.tuning.plan import Change, Plan
+from tdev_operators.core.database.tuning.plan import Plan
 from tdev_operators.core.database.tuning.restart import RESTART, WAY_BACK
 from tdev_operators.core.recovery.journal import Journal
 from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict
@@ -65,9 +65,5 @@ def result_of(journal: Journal, requested_by: str) -> CheckResult:
         " ".join(sentences),
         hint=hint if plan.changes else "",
         coverage=Coverage(seen=tuple(ended) or ("the plan",)),
-        details=(*(_line(change) for change in plan.changes), *plan.left_out, f"journal: {journal.place}"),
+        details=(*(change.told for change in plan.changes), *plan.left_out, f"journal: {journal.place}"),
     )
-
-
-def _line(change: Change) -> str:
-    return change.told

@@ -38,7 +38,7 @@ def take(ports: TuningPorts, settings: Settings, *, moment: str = LOOK, **facts:
 def _counted(session: Session) -> dict[str, Any]:
     row = session.rows(load_sql("tuning/counters"))[0]
     has_checkpointer, schema = row.pop("has_checkpointer"), row.pop("statements_schema")
-    name = "tuning/checkpoints" if has_checkpointer else "tuning/checkpoints_before_17"
+    name = "performance/checkpoints" if has_checkpointer else "performance/checkpoints_before_17"
     checkpoints = session.rows(load_sql(name))[0]
     return {
         **row,

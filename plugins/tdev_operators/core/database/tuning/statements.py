@@ -3,6 +3,7 @@
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from tdev_operators.core.database.tuning.units import LISTS, split_list
+from tdev_operators.core.database.wording import untitled
 
 
 def alter_system(name: str, value: str | None) -> Composed:
@@ -16,7 +17,7 @@ def alter_system(name: str, value: str | None) -> Composed:
 
 def alter_system_text(name: str, value: str | None) -> str:
     """Return the same statement for people to read, or to run in psql."""
-    return f"{alter_system(name, value).as_string().partition(chr(10))[2]};"
+    return untitled(alter_system(name, value)) + ";"
 
 
 def elsewhere(owner: str, name: str, value: str, *, needs_restart: bool) -> str:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tdev_operators.core.database.performance.day import FIRST, Day
 from tdev_operators.core.health.findings import Findings
-from tdev_operators.core.reporting.wording import number, span
+from tdev_operators.core.reporting.wording import number, rounded, span
 from tdev_operators.core.verdicts import CheckResult
 
 HINT = "See which release brought it; EXPLAIN (ANALYZE, BUFFERS) it before its table has grown."
@@ -33,7 +33,7 @@ def look(day: Day) -> CheckResult:
         share = 100 * spent.milliseconds / whole
         line = (
             f"{share:.0f} % ({span(spent.milliseconds / 1000)}, {spent.calls:,} calls of "
-            f"{number(float(f'{spent.mean_ms:.3g}'))} ms): {day.named(key)}"
+            f"{number(rounded(spent.mean_ms))} ms): {day.named(key)}"
         )
         lines.append(line)
         if spent.milliseconds / 1000 / interval.days < limits.new_statement_minimum_seconds:

@@ -9,7 +9,7 @@ from tdev_operators.core.database.performance.day import FIRST, Day
 from tdev_operators.core.database.performance.intervals import statements_between
 from tdev_operators.core.database.performance.sampling import STATEMENTS
 from tdev_operators.core.health.findings import Findings
-from tdev_operators.core.reporting.wording import number
+from tdev_operators.core.reporting.wording import number, rounded
 from tdev_operators.core.verdicts import CheckResult
 
 HINT = (
@@ -90,4 +90,4 @@ def _notes(unjudged: Mapping[str, str], evictions: int) -> str:
 
 
 def _ms(milliseconds: float) -> str:
-    return f"{number(float(f'{milliseconds:.3g}'))} ms"
+    return f"{number(rounded(milliseconds))} ms"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from tdev_operators.core.database.performance.day import FIRST, Day
 from tdev_operators.core.database.performance.sampling import STATEMENTS
 from tdev_operators.core.health.findings import Findings, judge
-from tdev_operators.core.reporting.wording import number, span
+from tdev_operators.core.reporting.wording import number, rounded, span
 from tdev_operators.core.verdicts import CheckResult, Verdict
 
 HINT = "EXPLAIN (ANALYZE, BUFFERS) the first one with real values; look for an index, fewer calls, or a cache."
@@ -44,7 +44,7 @@ def look(day: Day) -> CheckResult:
         )
         lines.append(
             f"{100 * spent.milliseconds / whole:.0f} % ({span(spent.milliseconds / 1000)}, {spent.calls:,} calls of "
-            f"{number(float(f'{spent.mean_ms:.3g}'))} ms): {day.named(key)}"
+            f"{number(rounded(spent.mean_ms))} ms): {day.named(key)}"
         )
     since = f"since {interval.start:%Y-%m-%d %H:%M}" + (", when the counters were reset" if interval.reset else "")
     sentence = f"The most expensive of {len(interval.spent)} statements {since}: {lines[0] if lines else 'none ran'}"
