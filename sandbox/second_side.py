@@ -35,9 +35,9 @@ class Standby(Cluster):
         self._settings, self._passwords = primary._settings, primary._passwords  # noqa: SLF001  one cluster, twice
 
     def _initdb(self) -> None:
-        self.folder.mkdir(mode=0o700)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         if os.geteuid() == 0:
-            subprocess.run(["chown", UNPRIVILEGED_USER, self.folder], check=True)
+            shutil.chown(self.folder, UNPRIVILEGED_USER)
         info = self._primary.conninfo()
         made = subprocess.run(
             [
@@ -55,6 +55,12 @@ class Standby(Cluster):
         if made.returncode != 0:
             raise SandboxError(f"pg_basebackup of {self.name} failed:\n{made.stderr}")
 
+    def copy_anew(self) -> None:
+        """Follow the primary again from a fresh copy of it, whatever became of this one."""
+        self.stop()
+        shutil.rmtree(self.data)
+        self.start()
+
 
 class SecondSide:
     """What a failover goes to. `start()` adds it to a running sandbox and to its settings."""
@@ -65,8 +71,9 @@ class SecondSide:
         Without `replica` it is an empty server, whose passwords are those of the source.
         """
         self._system, self._replica = system, replica
+        self.standby: Cluster
         if replica:
-            self.standby: Cluster = Standby(system.source, "standby", follows or system.source.port)
+            self.standby = Standby(system.source, "standby", follows or system.source.port)
         else:
             self.standby = Cluster(system.supervisor, "elsewhere", version=system.source.version)
             self.standby._passwords = system.source._passwords  # noqa: SLF001
@@ -96,6 +103,20 @@ class SecondSide:
         if self._replica:
             self.await_streaming()
         return self
+
+    def fail_back(self) -> None:
+        """Let the first side serve as before a failover, and the standby follow it from a fresh copy."""
+        system = self._system
+        self.api.stop()
+        self.standby.stop()
+        system.unit_commands.disabled.clear()
+        system.unit_commands.disabled.add("t-developer-api-2")
+        for part in (system.source, *system.services.values()):
+            part.running or part.start()
+        system.names.restart()  # the names point to the first side again
+        if isinstance(self.standby, Standby):
+            self.standby.copy_anew()
+            self.await_streaming()
 
     def await_streaming(self) -> None:
         """Wait until the standby follows."""

@@ -76,7 +76,6 @@ def test_a_dry_run_says_it_the_run_does_it_and_what_was_archived_comes_back(bloa
     assert metrics(house)[1] < rows[1]
 
     archive = house.airflow.xcom(WEEKLY, run_id, "metric_cleanup.clean")["retention_id"]
-    house.airflow.wait_for_dag(RESTORE)
     for user in ("engineer", "viewer"):
         assert start(house, RESTORE, {"archive": archive}, user=user)[0] == 403
     status, back = start(house, RESTORE, {"archive": archive, "into": "into the table"})

@@ -11,8 +11,6 @@ DAG, GROUP = "tdev_apply_tuning", "apply_tuning"
 @pytest.fixture
 def untuned(house):
     """The database's own settings again, afterwards."""
-    for dag in ("tdev_weekly", DAG):
-        house.airflow.wait_for_dag(dag)
     yield house
     with house.system.source.connect() as sql:
         sql.execute("ALTER SYSTEM RESET ALL")
