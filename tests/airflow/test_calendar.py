@@ -1,4 +1,4 @@
-"""Slots, deadlines and overlaps in a real scheduler. Slots of the trial tier come every minute."""
+"""Slots, deadlines and overlaps in a real scheduler. One trial tier has a slot every minute, one is started by hand."""
 
 import os
 import signal
@@ -13,18 +13,18 @@ import pytest
 from sandbox.settings_file import change_settings
 from tests.airflow.humans import answer, wait_until_asked
 
-TRIAL = "tdev_trial_slots"
+SLOTS, ITEMS = "tdev_trial_slots", "tdev_trial_items"
 
 
 @pytest.fixture
 def unpaused(house):
-    house.airflow.api("PATCH", f"/dags/{TRIAL}", json={"is_paused": False}).raise_for_status()
+    house.airflow.api("PATCH", f"/dags/{SLOTS}", json={"is_paused": False}).raise_for_status()
     yield house
-    house.airflow.api("PATCH", f"/dags/{TRIAL}", json={"is_paused": True}).raise_for_status()
+    house.airflow.api("PATCH", f"/dags/{SLOTS}", json={"is_paused": True}).raise_for_status()
 
 
 def scheduled(house):
-    return [run for run in house.airflow.runs(TRIAL) if run["run_type"] == "scheduled"]
+    return [run for run in house.airflow.runs(SLOTS) if run["run_type"] == "scheduled"]
 
 
 def wait_until(condition, *, seconds, what):
@@ -50,8 +50,8 @@ def test_slots_missed_by_a_stopped_scheduler_are_run_once_each_in_order(unpaused
     queued = [run["queued_at"] for run in late]
     assert queued == sorted(queued)
     for run in late[:3]:
-        unpaused.airflow.wait_for_run(TRIAL, run["dag_run_id"])
-        states = unpaused.airflow.states(TRIAL, run["dag_run_id"])
+        unpaused.airflow.wait_for_run(SLOTS, run["dag_run_id"])
+        states = unpaused.airflow.states(SLOTS, run["dag_run_id"])
         even = datetime.fromisoformat(run["logical_date"]).minute % 2 == 0
         done, skipped = ("even", "odd") if even else ("odd", "even")
         assert states[f"{done}.check"] == "success"
@@ -63,30 +63,29 @@ def test_an_active_run_does_not_hold_up_the_next_slot_and_only_the_late_item_is_
     house = unpaused
     house.system.mail.clear()
     count = len(scheduled(house))
-    held = house.airflow.trigger(TRIAL, {"items": ["slow", "quick"]})  # 80 s; both are due after one minute
-    waiting = house.airflow.trigger(TRIAL, {"items": ["poolless"]})  # its pool was removed: it waits for ever
-    failed = house.airflow.trigger(TRIAL, {"items": ["broken"]})
-    assert house.airflow.wait_for_run(TRIAL, failed) == "failed", "the red judge is the run's state"
-    assert house.airflow.states(TRIAL, failed)["close_run"] == "success"
+    held = house.airflow.trigger(SLOTS, {"items": ["slow", "quick"]})  # 80 s; both are due after one minute
+    waiting = house.airflow.trigger(SLOTS, {"items": ["poolless"]})  # its pool was removed: it waits for ever
+    failed = house.airflow.trigger(SLOTS, {"items": ["broken"]})
+    assert house.airflow.wait_for_run(SLOTS, failed) == "failed", "the red judge is the run's state"
+    assert house.airflow.states(SLOTS, failed)["close_run"] == "success"
 
     wait_until(lambda: len(scheduled(house)) > count, seconds=70, what="a slot beside the held run")
-    assert house.airflow.api("GET", f"/dags/{TRIAL}/dagRuns/{held}").json()["state"] == "running"
+    assert house.airflow.api("GET", f"/dags/{SLOTS}/dagRuns/{held}").json()["state"] == "running"
 
-    assert house.airflow.wait_for_run(TRIAL, held) == "success"
+    assert house.airflow.wait_for_run(SLOTS, held) == "success"
     time.sleep(10)  # the deadlines of all three items have passed: let their callbacks run
     late = [mail["Subject"] for mail in house.system.mail.mails() if "deadline" in mail["Subject"]]
     assert sorted(name for subject in late for name in ("poolless", "slow") if f"{name}.deadline" in subject) == [
         *("poolless", "slow"),
     ], late
     assert len(late) == 2, late
-    end = house.airflow.api("PATCH", f"/dags/{TRIAL}/dagRuns/{waiting}", json={"state": "failed"})
+    end = house.airflow.api("PATCH", f"/dags/{SLOTS}/dagRuns/{waiting}", json={"state": "failed"})
     end.raise_for_status()
 
 
-def test_two_runs_of_one_item_take_turns(unpaused):
-    house = unpaused
-    both = [house.airflow.trigger(TRIAL, {"items": ["killed"]}) for _ in range(2)]  # 12 s each
-    assert [house.airflow.wait_for_run(TRIAL, run_id) for run_id in both] == ["success", "success"]
+def test_two_runs_of_one_item_take_turns(house):
+    both = [house.airflow.trigger(ITEMS, {"items": ["killed"]}) for _ in range(2)]  # 12 s each
+    assert [house.airflow.wait_for_run(ITEMS, run_id) for run_id in both] == ["success", "success"]
     with psycopg.connect(**house.system.control.conninfo("ledger")) as ledger:
         attempts = ledger.execute(
             "select attempt.started_at, attempt.ended_at from maintenance.item_attempts attempt"
@@ -98,25 +97,23 @@ def test_two_runs_of_one_item_take_turns(unpaused):
     assert first_end <= second_start
 
 
-def test_an_item_that_the_ledger_does_not_know_is_refused_with_one_sentence(unpaused):
-    house = unpaused
+def test_an_item_that_the_ledger_does_not_know_is_refused_with_one_sentence(house):
     with psycopg.connect(**house.system.control.conninfo("ledger"), autocommit=True) as ledger:
-        ledger.execute("update maintenance.calendar set item = 'gone' where item = 'quick'")
+        ledger.execute("update maintenance.calendar set item = 'gone' where item = 'brief'")
         try:
-            run_id = house.airflow.trigger(TRIAL, {"items": ["quick"]})
-            assert house.airflow.wait_for_run(TRIAL, run_id) == "failed"
+            run_id = house.airflow.trigger(ITEMS, {"items": ["brief"]})
+            assert house.airflow.wait_for_run(ITEMS, run_id) == "failed"
         finally:
-            ledger.execute("update maintenance.calendar set item = 'quick' where item = 'gone'")
-    states = house.airflow.states(TRIAL, run_id)
-    assert states["quick.due"] == "failed"
-    assert states["quick.check"] == "upstream_failed"
-    assert "The ledger does not know quick at '0 0 1 1 *' in the trial_slots tier; run `tdev init`." in (
-        house.airflow.task_log(run_id, "quick.due")
+            ledger.execute("update maintenance.calendar set item = 'brief' where item = 'gone'")
+    states = house.airflow.states(ITEMS, run_id)
+    assert states["brief.due"] == "failed"
+    assert states["brief.check"] == "upstream_failed"
+    assert "The ledger does not know brief at '0 0 1 1 *' in the trial_items tier; run `tdev init`." in (
+        house.airflow.task_log(run_id, "brief.due")
     )
 
 
-def test_disruptive_work_asks_a_human_outside_the_window_and_nobody_inside(unpaused):
-    house = unpaused
+def test_disruptive_work_asks_a_human_outside_the_window_and_nobody_inside(house):
     airflow = house.airflow
     window = tomllib.loads(house.system.settings_file.read_text())["system"]["maintenance_window"]
     today = datetime.now(UTC)
@@ -125,19 +122,19 @@ def test_disruptive_work_asks_a_human_outside_the_window_and_nobody_inside(unpau
     try:
         answers = {}
         for option in ("Approve", "Reject"):
-            run_id = airflow.trigger(TRIAL, {"items": ["disruptive"]})
-            wait_until_asked(house, TRIAL, run_id, "disruptive.approve")
-            path = f"/dags/{TRIAL}/dagRuns/{run_id}/taskInstances/disruptive.approve/-1/hitlDetails"
+            run_id = airflow.trigger(ITEMS, {"items": ["disruptive"]})
+            wait_until_asked(house, ITEMS, run_id, "disruptive.approve")
+            path = f"/dags/{ITEMS}/dagRuns/{run_id}/taskInstances/disruptive.approve/-1/hitlDetails"
             assert "The maintenance window opens at " in airflow.api("GET", path).json()["body"]
-            assert answer(house, TRIAL, run_id, "disruptive.approve", option) == 200
-            airflow.wait_for_run(TRIAL, run_id)
-            answers[option] = airflow.states(TRIAL, run_id)["disruptive.check"]
+            assert answer(house, ITEMS, run_id, "disruptive.approve", option) == 200
+            airflow.wait_for_run(ITEMS, run_id)
+            answers[option] = airflow.states(ITEMS, run_id)["disruptive.check"]
         assert answers == {"Approve": "success", "Reject": "skipped"}, airflow.task_log(run_id, "disruptive.approve")
 
         set_window(house, weekday=today.strftime("%A").lower(), start=clock(0), end=clock(23, 59, 59))
-        run_id = airflow.trigger(TRIAL, {"items": ["disruptive"]})
-        assert airflow.wait_for_run(TRIAL, run_id) == "success"
-        assert airflow.xcom(TRIAL, run_id, "disruptive.approve") == {"approved_by": "the maintenance window"}
+        run_id = airflow.trigger(ITEMS, {"items": ["disruptive"]})
+        assert airflow.wait_for_run(ITEMS, run_id) == "success"
+        assert airflow.xcom(ITEMS, run_id, "disruptive.approve") == {"approved_by": "the maintenance window"}
     finally:
         set_window(house, **window)
 
@@ -146,25 +143,23 @@ def set_window(house, **differences):
     change_settings(house.system.settings_file, {"system": {"maintenance_window": differences}})
 
 
-def test_clearing_a_run_repeats_its_items(unpaused):
-    house = unpaused
-    run_id = house.airflow.trigger(TRIAL, {"items": ["quick"]})
-    house.airflow.wait_for_run(TRIAL, run_id)
+def test_clearing_a_run_repeats_its_items(house):
+    run_id = house.airflow.trigger(ITEMS, {"items": ["brief"]})
+    house.airflow.wait_for_run(ITEMS, run_id)
     house.airflow.api(
-        "POST", f"/dags/{TRIAL}/dagRuns/{run_id}/clear", json={"dry_run": False, "only_failed": False}
+        "POST", f"/dags/{ITEMS}/dagRuns/{run_id}/clear", json={"dry_run": False, "only_failed": False}
     ).raise_for_status()
     time.sleep(2)
-    assert house.airflow.wait_for_run(TRIAL, run_id) == "success"
-    tries = house.airflow.api("GET", f"/dags/{TRIAL}/dagRuns/{run_id}/taskInstances/quick.check").json()["try_number"]
+    assert house.airflow.wait_for_run(ITEMS, run_id) == "success"
+    tries = house.airflow.api("GET", f"/dags/{ITEMS}/dagRuns/{run_id}/taskInstances/brief.check").json()["try_number"]
     assert tries == 2
 
 
 @pytest.mark.faults
-def test_a_killed_task_is_done_again_and_reported_once(unpaused):
-    house = unpaused
+def test_a_killed_task_is_done_again_and_reported_once(house):
     house.system.mail.clear()
-    run_id = house.airflow.trigger(TRIAL, {"items": ["killed"]})
-    path = f"/dags/{TRIAL}/dagRuns/{run_id}/taskInstances/killed.check"
+    run_id = house.airflow.trigger(ITEMS, {"items": ["killed"]})
+    path = f"/dags/{ITEMS}/dagRuns/{run_id}/taskInstances/killed.check"
 
     def running():
         task = house.airflow.api("GET", path).json()
@@ -173,7 +168,7 @@ def test_a_killed_task_is_done_again_and_reported_once(unpaused):
     pid = wait_until(running, seconds=60, what="the task")
     time.sleep(3)  # it holds its lease and has opened the item
     os.kill(pid, signal.SIGKILL)
-    assert house.airflow.wait_for_run(TRIAL, run_id, seconds=400) == "success"
+    assert house.airflow.wait_for_run(ITEMS, run_id, seconds=400) == "success"
     assert house.airflow.api("GET", path).json()["try_number"] > 1
     with psycopg.connect(**house.system.control.conninfo("ledger")) as ledger:
         attempts = ledger.execute(
