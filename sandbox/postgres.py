@@ -89,6 +89,7 @@ class Cluster(Part):
         self.folder = supervisor.home / name
         self.data = self.folder / "data"
         self._settings = {"max_connections": "200", **_SETTINGS, **(settings or {})}
+        self.initdb_options: tuple[str, ...] = ()
         self._passwords = {"postgres": secrets.token_urlsafe(18)}
 
     def stop(self, *, mode: Literal["fast", "immediate"] = "fast") -> None:
@@ -166,11 +167,12 @@ class Cluster(Part):
                 *("--pgdata", self.data, "--username", "postgres", "--pwfile", password_file),
                 *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C"),
                 *("--data-checksums", "--no-sync", "--no-instructions"),
+                *self.initdb_options,
             ],
             capture_output=True,
             text=True,
             check=False,
-            cwd=self.folder,
+            cwd=self.supervisor.home,
         )
         password_file.unlink()
         if made.returncode != 0:

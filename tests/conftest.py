@@ -109,12 +109,11 @@ def database(cluster: Cluster) -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def debian(supervisor: Supervisor) -> Iterator[Cluster]:
     """Return a running PostgreSQL of Debian's packages, which has ICU, libxml and contrib. Leave it running."""
-    from tests.debian import needs_debian
+    from tests.debian import postgres_of_debian
 
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    needs_debian("postgresql postgresql-contrib", str(found[-1] if found else "/usr/lib/postgresql/bin/postgres"))
+    programs = postgres_of_debian()
     cluster = Cluster(supervisor, "test-debian")
-    cluster.binaries = found[-1].parent
+    cluster.binaries = programs
     yield cluster.start()
     cluster.stop()
 

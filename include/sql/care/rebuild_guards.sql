@@ -1,6 +1,6 @@
 -- One row: what speaks against a rebuild now. A dump that runs in this database; the oldest transaction for which it
--- would wait (a session's or a prepared one), in seconds, and whose it is; how much WAL the furthest standby or slot
--- still has to read, in bytes; whether our role sees other roles' sessions at all.
+-- would wait (a session's or a prepared one), in seconds, and whose it is; the furthest standby or slot, and how much
+-- WAL it still has to read, in bytes; whether our role sees other roles' sessions at all.
 WITH waited_for AS (
     SELECT
         extract(EPOCH FROM clock_timestamp() - xact_start)::float8 AS open_seconds,
@@ -25,12 +25,26 @@ WITH waited_for AS (
 ),
 
 readers AS (
-    SELECT replay_lsn AS lsn
+    SELECT
+        'the standby ' || coalesce(nullif(application_name, ''), host(client_addr), 'without a name') AS reader,
+        replay_lsn AS lsn
     FROM pg_stat_replication
     WHERE application_name <> 'pg_basebackup'
     UNION ALL
-    SELECT restart_lsn
+    SELECT
+        'the slot ' || slot_name || CASE WHEN active THEN '' ELSE ', which nobody reads,' END,
+        restart_lsn
     FROM pg_replication_slots
+),
+
+furthest AS (
+    SELECT
+        reader,
+        pg_wal_lsn_diff(pg_current_wal_lsn(), lsn)::bigint AS behind_bytes
+    FROM readers
+    WHERE lsn IS NOT NULL
+    ORDER BY lsn
+    LIMIT 1
 ),
 
 oldest AS (
@@ -49,5 +63,6 @@ SELECT
     ) AS dump,
     (SELECT open_seconds FROM oldest) AS open_seconds,
     (SELECT holder FROM oldest) AS holder,
-    (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), readers.lsn))::bigint FROM readers) AS behind_bytes,
+    (SELECT reader FROM furthest) AS reader,
+    (SELECT behind_bytes FROM furthest) AS behind_bytes,
     pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all_sessions

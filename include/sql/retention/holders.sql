@@ -1,22 +1,38 @@
--- A row is a session that holds a lock on the relation %(oid)s or its partitions for a while, the longest first.
+-- A row is a session or a prepared transaction that holds a lock on the relation %(oid)s or its partitions for a while,
+-- the longest first.
 SELECT
-    act.pid,
-    coalesce(act.application_name, '') AS application,
-    coalesce(act.state, '') AS state,
-    coalesce(extract(EPOCH FROM clock_timestamp() - act.xact_start), 0)::float8 AS seconds
-FROM pg_stat_activity AS act
+    coalesce(
+        'the prepared transaction ' || quote_literal(prepared.gid) || ' of ' || prepared.owner,
+        concat('pid ', act.pid, ' (', coalesce(nullif(act.application_name, ''), 'unnamed'), ', ', act.state, ')')
+    ) AS holder,
+    coalesce(
+        extract(EPOCH FROM clock_timestamp() - coalesce(prepared.prepared, act.xact_start)), 0
+    )::float8 AS seconds
+FROM (
+    SELECT DISTINCT
+        held.pid,
+        held.virtualtransaction
+    FROM pg_locks AS held
+    WHERE
+        held.granted
+        AND held.relation IN (
+            SELECT %(oid)s::oid
+            UNION ALL
+            SELECT tree.relid FROM pg_partition_tree(%(oid)s::oid) AS tree
+        )
+        AND held.database = (
+            SELECT oid FROM pg_database
+            WHERE datname = current_database()
+        )
+) AS locks
+LEFT OUTER JOIN pg_stat_activity AS act ON locks.pid = act.pid
+LEFT OUTER JOIN pg_locks AS own  -- what is prepared has no process, but a lock on its own number
+    ON
+        locks.pid IS NULL AND own.pid IS NULL AND own.locktype = 'transactionid'
+        AND locks.virtualtransaction = own.virtualtransaction
+LEFT OUTER JOIN pg_prepared_xacts AS prepared ON own.transactionid = prepared.transaction
 WHERE
-    act.pid <> pg_backend_pid()
-    AND act.pid IN (
-        SELECT held.pid
-        FROM pg_locks AS held
-        WHERE
-            held.granted
-            AND held.relation IN (
-                SELECT %(oid)s::oid
-                UNION ALL
-                SELECT tree.relid FROM pg_partition_tree(%(oid)s::oid) AS tree
-            )
-    )
+    locks.pid IS DISTINCT FROM pg_backend_pid()
+    AND coalesce(act.pid::text, prepared.gid) IS NOT NULL
 ORDER BY seconds DESC
 LIMIT 5

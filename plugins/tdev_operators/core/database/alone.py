@@ -1,10 +1,10 @@
 """Work on a live database that must not run twice at once, and never on a standby."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tdev_operators.core.backup.ports import Session, SourceDatabase
-from tdev_operators.core.errors import BusyError, InputError
+from tdev_operators.core.errors import BusyError, InputError, TdevError
 from tdev_operators.core.sql import load_sql
 
 APPLICATION = "tdev-maintenance-care"
@@ -29,4 +29,8 @@ def alone(database: SourceDatabase, job: str) -> Iterator[Session]:
             )
         if not state["claimed"]:
             raise BusyError(f"Another {job} is at work in the database {database.name}; wait until it ends.")
-        yield session
+        try:
+            yield session
+        finally:
+            with suppress(TdevError):  # the session's end gives it back too
+                session.rows(load_sql("care/release"), {"job": f"tdev-maintenance {job}"})

@@ -7,7 +7,7 @@ import pytest
 
 from tdev_operators.core.database.retention.pace import Pacer
 from tdev_operators.core.database.retention.settings import Pace
-from tdev_operators.core.errors import BusyError, TargetUnreachableError
+from tdev_operators.core.errors import AccessDeniedError, BusyError, TargetUnreachableError
 from tdev_operators.core.verdicts import Verdict
 
 
@@ -199,7 +199,7 @@ class Pressed:
 
     def rows(self, *_):
         lag, wal = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        return [{"lag_bytes": lag, "wal_bytes": wal}]
+        return [{"lag_bytes": lag, "wal_bytes": wal, "reader": "the standby two", "unseen": 0}]
 
 
 def rules(**more):
@@ -226,8 +226,18 @@ def test_it_rests_after_each_transaction_and_waits_for_a_replica():
 
 
 def test_a_replica_that_does_not_catch_up_ends_the_run():
-    with pytest.raises(BusyError, match="A replica is 65 MB behind and does not catch up"):
+    with pytest.raises(BusyError, match="The standby two is 65 MB behind and does not catch up"):
         Pacer(rules(pause_seconds=0.01), sleep=lambda _: None).rest(Pressed((65_000_000, 0)), 0)
+
+
+def test_replicas_that_cannot_be_seen_are_refused_unless_nobody_is_given_way_to():
+    class Blind:
+        def rows(self, *_):
+            return [{"unseen": 2}]
+
+    with pytest.raises(AccessDeniedError, match=r"How far 2 replicas .* GRANT pg_monitor"):
+        Pacer(rules()).refuse_blind(Blind())
+    Pacer(rules(), unpaced=True).refuse_blind(Blind())
 
 
 def test_it_writes_no_more_log_than_it_may():

@@ -9,9 +9,16 @@ from psycopg.sql import SQL, Composed, Identifier
 from tdev_operators.core.backup.ports import Session, SourceDatabase
 from tdev_operators.core.database.alone import APPLICATION
 from tdev_operators.core.database.care.budget import Budget
+from tdev_operators.core.database.care.lockers import locker
 from tdev_operators.core.database.care.yielding import yielding
 from tdev_operators.core.database.wording import shown_name, untitled
-from tdev_operators.core.errors import TargetTimeoutError, TargetUnreachableError, TdevError
+from tdev_operators.core.errors import (
+    BusyError,
+    DiskFullError,
+    TargetTimeoutError,
+    TargetUnreachableError,
+    TdevError,
+)
 from tdev_operators.core.sql import load_sql
 
 Journal = Callable[[str, Mapping[str, Any]], None]
@@ -121,6 +128,11 @@ class Sweeping:
                     return given_way.why if given_way.to else "no time was left"
         except TargetUnreachableError:
             raise
+        except DiskFullError as error:
+            return str(error)
+        except BusyError as error:
+            held = locker(session, one.table_oid, of_any_kind=True)
+            return held.replace("a lock on it", f"a lock on {one.table_name}") or str(error)
         except TdevError as error:
             return str(error)
         return ""

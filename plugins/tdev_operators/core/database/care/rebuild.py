@@ -205,7 +205,7 @@ def _objection(job: Rebuilding, session: Session, index: Index) -> str:
         if (age := now["open_seconds"]) and age >= limits.old_transaction_minutes * 60:
             return f"a rebuild would wait for {now['holder']}, whose transaction is open for {span(age)}"
         if (behind := now["behind_bytes"]) and behind >= limits.behind_mb * MB:
-            return f"a standby or a slot has {_mb(behind)} of WAL to read"
+            return f"{now['reader']} has {_mb(behind)} of WAL to read"
         return job.disk.lacks(index.oid, index.bytes * limits.free_disk_multiple)
     except TargetUnreachableError:
         raise
@@ -255,11 +255,16 @@ def _looked_at(job: Rebuilding, session: Session, done: IndexDone, new: Index) -
 def _given_up(job: Rebuilding, measured: IndexDone, error: TdevError, gave_way: str) -> IndexDone:
     """Leave no invalid index behind, and say what was in the way."""
     index = measured.index
-    swept = job.sweeping.sweep([index.table_oid])
+    try:
+        swept = job.sweeping.sweep([index.table_oid])
+    except TargetUnreachableError as away:
+        if isinstance(error, DiskFullError):  # a server that cannot write its log goes down
+            raise TargetUnreachableError(f"{error} And then: {away}") from None
+        raise
     with job.database.session(application_name=APPLICATION) as session:
         gone = _now(session, index) is None
         [now] = session.rows(load_sql("care/rebuild_guards"), {"ours": APPLICATION})
-    left = f" {swept.kept[0].name} had to stay: {swept.kept[0].kept}." if swept.kept else ""
+    left = f" {swept.kept[0].name} had to stay: {swept.kept[0].kept.rstrip('.')}." if swept.kept else ""
     if gone:
         return replace(measured, fate=IndexFate.GONE, why=f"it was dropped meanwhile.{left}")
     if isinstance(error, DiskFullError):
@@ -273,7 +278,7 @@ def _given_up(job: Rebuilding, measured: IndexDone, error: TdevError, gave_way: 
         why = f"it waited {span(job.lock_seconds)}{holder}: {error}"
     else:
         return replace(measured, fate=IndexFate.FAILED, why=f"{error}{left}")
-    return replace(measured, fate=IndexFate.POSTPONED, why=f"{why}.{left}" if left else why)
+    return replace(measured, fate=IndexFate.POSTPONED, why=f"{why.rstrip('.')}.{left}" if left else why)
 
 
 def _now(session: Session, index: Index) -> Index | None:

@@ -12,6 +12,7 @@ from typing import Any
 from tdev_operators.core.backup.ports import Session, SourceDatabase
 from tdev_operators.core.database.alone import APPLICATION
 from tdev_operators.core.database.care.budget import Budget
+from tdev_operators.core.database.care.lockers import locker
 from tdev_operators.core.database.care.needs import Table, Work, binds
 from tdev_operators.core.database.care.settings import CareSettings
 from tdev_operators.core.database.care.yielding import yielding
@@ -183,12 +184,8 @@ def _proven(session: Session, work: Work, limits: CareSettings, began: datetime)
             why = f"its age is {now['age_percent']:.0f} % of the limit as before, for somebody holds the horizon back"
             return Done(work, Fate.OLD, seconds, now["dead"], why)
         return Done(work, Fate.DONE, seconds, now["dead"])
-    lockers = session.rows(load_sql("care/table_lockers"), {"oid": work.table.oid})
-    if lockers:
-        first = lockers[0]
-        age = f", its transaction open for {span(first['open_seconds'])}" if first["open_seconds"] else ""
-        return Done(work, Fate.LOCKED, why=f"{first['holder']} has a lock on it{age}")
-    return Done(work, Fate.LOCKED, why="the server left it (or its TOAST table) out, and nobody holds a lock any more")
+    nobody = "the server left it (or its TOAST table) out, and nobody holds a lock any more"
+    return Done(work, Fate.LOCKED, why=locker(session, work.table.oid) or nobody)
 
 
 def _failed(database: SourceDatabase, work: Work, error: TdevError) -> Done:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.retention.settings import Pace
-from tdev_operators.core.errors import BusyError
+from tdev_operators.core.errors import AccessDeniedError, BusyError
+from tdev_operators.core.reporting.wording import counted
 from tdev_operators.core.sql import load_sql
 
 _MB = 1_000_000
@@ -29,6 +30,19 @@ class Pacer:
         self.waited_seconds = 0.0
         self.reasons: dict[str, int] = {}
         self._start, self._begun = wal, time.monotonic()
+
+    def refuse_blind(self, session: Session) -> None:
+        """See that replicas can be given way to at all, before the first row goes.
+
+        Raises:
+            AccessDeniedError: our role may not see how far they are.
+        """
+        [now] = session.rows(load_sql("retention/pressure"), {"since": self._start})
+        if now["unseen"] and not self._unpaced:
+            raise AccessDeniedError(
+                f"How far {counted(now['unseen'], 'replica')} may be behind cannot be seen by our role, so that nobody "
+                "would be waited for; GRANT pg_monitor to the user of tdev_dba."
+            )
 
     def blocked(self, waiters: int) -> None:
         """Say how many sessions the transaction that is about to end has blocked: the next one is smaller then."""
@@ -54,8 +68,9 @@ class Pacer:
             if now["lag_bytes"] <= self._rules.replica_lag_mb * _MB:
                 break
             if time.monotonic() > deadline:
+                who = f"{now['reader'][0].upper()}{now['reader'][1:]}"
                 raise BusyError(
-                    f"A replica is {now['lag_bytes'] / _MB:,.0f} MB behind and does not catch up; what was "
+                    f"{who} is {now['lag_bytes'] / _MB:,.0f} MB behind and does not catch up; what was "
                     "removed so far stands on the receipt, the rest waits for it."
                 )
             self._note("replica lag")

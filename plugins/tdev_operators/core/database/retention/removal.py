@@ -228,11 +228,7 @@ class Removal:
         """Name who has held the table, or a part of it, for so long (as they stand: as long as we wait for a lock)."""
         longer = self.limits.lock_timeout_ms / 1000 if seconds is None else seconds
         rows = self.session.rows(load_sql("retention/holders"), {"oid": self.statements.table.oid})
-        return "; ".join(
-            f"pid {row['pid']} ({row['application'] or 'unnamed'}, {row['state']}, for {row['seconds']:.0f} s)"
-            for row in rows
-            if row["seconds"] >= longer
-        )
+        return "; ".join(f"{row['holder']}, for {row['seconds']:.0f} s" for row in rows if row["seconds"] >= longer)
 
     def _leave_out(self, what: str, error: TdevError) -> None:
         named = self.holders(0)

@@ -155,6 +155,7 @@ class _Work:
         rules = self.settings.retention
         [begun] = self.session.rows(load_sql("retention/now"))
         pacer = Pacer(rules.pace, unpaced=self.request.unpaced, wal=begun["wal"])
+        pacer.refuse_blind(self.session)
         limits = Limits(rules.lock_timeout_ms, rules.tries, self.until)
         removal = Removal(self.session, statements, folder, plan["horizon"], pacer, limits, self.check)
         started = time.monotonic()
