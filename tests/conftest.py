@@ -8,7 +8,7 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from sandbox.system import Sandbox
+    from tdev_operators.core.ports import CommandOutput, Host
 
 pytest_plugins = ["tests.fault_table"]
 
@@ -70,6 +71,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure() -> None:
     """Stop what the session started, also when it ended early."""
     _SUPERVISOR.close()
+
+
+@pytest.fixture
+def sealed(supervisor: Supervisor) -> Iterator[tuple[Path, "Host"]]:
+    """Return a data directory of somebody else's, with its pg_wal, and this machine as a user sees it who is not he."""
+    from sandbox.postgres import UNPRIVILEGED_USER
+    from sandbox.processes import as_user
+    from tdev_operators.hooks.hosts.local import LocalHost
+
+    class Other(LocalHost):
+        def run(self, argv: Sequence[str], **options: Any) -> "CommandOutput":
+            return super().run([*as_user(UNPRIVILEGED_USER), *argv], **options)
+
+    folder = supervisor.home / f"sealed-{secrets.token_hex(4)}"
+    (folder / "pg_wal").mkdir(parents=True)
+    folder.chmod(0o700 if as_user(UNPRIVILEGED_USER) else 0o600)  # its own owner may not pass 0600 either, but root may
+    yield folder, Other("db")
+    folder.chmod(0o700)
 
 
 @dataclass(frozen=True, slots=True)

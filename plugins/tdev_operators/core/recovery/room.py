@@ -1,6 +1,7 @@
 """Whether the server's disk has room for one more database."""
 
 from tdev_operators.core.backup.ports import Session
+from tdev_operators.core.disks import disks_of
 from tdev_operators.core.errors import TdevError
 from tdev_operators.core.recovery.ports import RecoveryPorts
 from tdev_operators.core.settings import Settings
@@ -12,19 +13,20 @@ _GB = 1e9
 
 
 def room_for(ports: RecoveryPorts, settings: Settings, admin: Session, needed_bytes: int) -> CheckResult:
-    """Look how much disk is free where the server keeps its data; UNKNOWN when nobody can look."""
+    """Look how much disk is free where the server keeps its data; UNKNOWN when nobody can look.
+
+    UNKNOWN is not room: what replaces the live database does not begin then. What stands beside it does, and says so.
+    """
     name, wanted = settings.recovery.database_host, needed_bytes * settings.recovery.room_percent / 100
     hint = "Free some disk, or restore on a larger server (recovery.connection)."
     if not name:
         return _unknown("recovery.database_host names no host, so that nobody can see how much disk is free.")
     try:
         folder = str(admin.rows("SHOW data_directory")[0]["data_directory"])
-        told = ports.hosts[name].run(["df", "-P", "-B1", folder], timeout_seconds=_SECONDS)
-        free = int(told.stdout.splitlines()[-1].split()[3])
+        [disk] = disks_of(ports.hosts[name], [folder], timeout_seconds=_SECONDS)
+        free = disk.free
     except KeyError:
         return _unknown(f"recovery.database_host names {name}, which is none of the hosts.")
-    except (IndexError, ValueError):
-        return _unknown(f"`df` on {name} did not say how much disk is free.")
     except TdevError as error:
         return _unknown(f"Nobody could see how much disk is free: {error}")
     measured = (Measurement(f"free disk of {name}", round(free / _GB, 2), "GB", None, round(wanted / _GB, 2)),)

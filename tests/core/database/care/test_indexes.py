@@ -154,11 +154,21 @@ def test_a_disk_without_room_postpones_it(modern, modern_source, thin, rebuild):
 
 
 def test_two_rebuilds_do_not_promise_each_other_the_same_room():
-    disk = Disk({"db": Host(3_000_000)}, "db", ("/data", "/wal"))
-    assert disk.lacks(1, 2_000_000) == ""
-    assert "1.0 MB of disk are free" in disk.lacks(2, 2_000_000)
+    disk = Disk({"db": Host(3 * 1024**2)}, "db", ("/data", "/wal"))
+    assert disk.lacks(1, 2 * 1024**2) == ""
+    assert "1.0 MB of disk are free" in disk.lacks(2, 2 * 1024**2)
     disk.release(1)
-    assert disk.lacks(2, 2_000_000) == ""
+    assert disk.lacks(2, 2 * 1024**2) == ""
+
+
+def test_a_folder_that_our_user_may_not_see_is_no_room(modern, modern_source, thin, rebuild, sealed):
+    """The log of a data directory that belongs to the server alone may lie on another disk, and that may be full."""
+    thin(modern)
+    folder, host = sealed
+    one = rebuild(modern_source, disk=Disk({"db": host}, "db", (str(folder), f"{folder}/pg_wal")))["t_thin"]
+    assert one.fate is IndexFate.POSTPONED
+    assert f"{folder}/pg_wal: Permission denied" in one.why
+    assert "Let our user there pass through it (setfacl" in one.why
 
 
 class Host:
@@ -170,7 +180,8 @@ class Host:
         self.free = free
 
     def run(self, argv, **_):
-        lines = [f"/dev/sda 9 9 {self.free * number} 9% {folder}" for number, folder in enumerate(argv[3:], 1)]
+        folders = argv[argv.index("--") + 1 :]
+        lines = [f"/dev/sda 9 9 {self.free // 1024 * number} 9% {folder}" for number, folder in enumerate(folders, 1)]
         return CommandOutput(0, "\n".join(["Filesystem ...", *lines]), "")
 
 

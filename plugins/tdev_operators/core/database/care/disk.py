@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from tdev_operators.core.backup.ports import Session
-from tdev_operators.core.errors import GarbledAnswerError, InputError
+from tdev_operators.core.disks import disks_of
+from tdev_operators.core.errors import InputError
 from tdev_operators.core.ports import Host
 from tdev_operators.core.sql import load_sql
 
@@ -35,7 +36,7 @@ class Disk:
         """Promise so many bytes to a rebuild; return why not, in bytes that are free.
 
         Raises:
-            InputError, GarbledAnswerError, or what `Host.run` raises: nobody could look.
+            InputError: one of the folders cannot be seen. GarbledAnswerError, or what `Host.run` raises.
         """
         if not self.host:
             return ""
@@ -55,8 +56,10 @@ class Disk:
     def _free(self) -> int:
         if self.host not in self.hosts:
             raise InputError(f"recovery.database_host names {self.host}, which is none of [[hosts]]; mend one of them.")
-        told = self.hosts[self.host].run(["df", "-P", "-B1", *self.folders], timeout_seconds=_SECONDS)
         try:
-            return min(int(line.split()[3]) for line in told.stdout.splitlines()[1:])
-        except (IndexError, ValueError):
-            raise GarbledAnswerError(f"`df` on {self.host} did not say how much is free.") from None
+            return min(one.free for one in disks_of(self.hosts[self.host], self.folders, timeout_seconds=_SECONDS))
+        except InputError as error:  # what cannot be seen may be the fullest of all
+            raise InputError(
+                f"{error} Let our user there pass through it (setfacl -m u:<user>:x <data directory>), or name no host "
+                "in recovery.database_host: then nobody watches the disk."
+            ) from None

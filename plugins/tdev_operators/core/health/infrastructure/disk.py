@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from tdev_operators.core.disks import disks_of
 from tdev_operators.core.errors import GarbledAnswerError
 from tdev_operators.core.health.findings import Findings
-from tdev_operators.core.health.on_hosts import answers_of, on_each_host, output_of
+from tdev_operators.core.health.on_hosts import answers_of, on_each_host
 from tdev_operators.core.ports import Host, SystemPorts
 from tdev_operators.core.settings import HostSettings, Settings
 from tdev_operators.core.verdicts import CheckResult
@@ -12,8 +13,8 @@ from tdev_operators.core.verdicts import CheckResult
 NEEDS: tuple[str, ...] = ("hosts",)
 HINT = "Find what grows with `du -xh --max-depth=2 <mount> | sort -h | tail`; rotate logs, drop old WAL, or add space."
 
+_KIB = 1024
 _GIB_IN_KIB = 1024 * 1024
-_FIELDS = 6  # filesystem, size, used, available, percent, mount
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,41 +51,26 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
 
 
 def mounts(host: Host, entry: HostSettings) -> list[Mount]:
-    """Return the disks that the settings name for a host; raises what `Host.run` does, and GarbledAnswerError."""
-    space = _df(host, "-Pk", entry.disks)
-    inodes = _df(host, "-Pi", entry.disks)
+    """Return the disks that the settings name for a host.
+
+    Raises:
+        InputError: one of them cannot be seen. GarbledAnswerError, or what `Host.run` raises.
+    """
+    space = disks_of(host, entry.disks)
+    inodes = disks_of(host, entry.disks, of="inodes")
     found: dict[str, Mount] = {}
-    for (total, used, free, point), (inodes_total, inodes_used, inodes_free, _) in zip(space, inodes, strict=True):
-        if used + free <= 0:
+    for one, nodes in zip(space, inodes, strict=True):
+        if one.used + one.free <= 0:
             raise GarbledAnswerError(
-                f"df on {host.name} gives {point} a size of {total} KiB; name a real disk in disks."
+                f"df on {host.name} gives {one.point} a size of {one.total // _KIB} KiB; name a real disk in disks."
             )
         # As df does it: what is reserved for root is not free for the services.
-        inodes_usable = inodes_used + inodes_free
-        found[point] = Mount(
-            point,
-            used_percent=100 * used / (used + free),
-            free_kib=free,
+        usable = nodes.used + nodes.free
+        found[one.point] = Mount(
+            one.point,
+            used_percent=100 * one.used / (one.used + one.free),
+            free_kib=one.free // _KIB,
             # Some filesystems (btrfs, many network ones) have no fixed number of inodes and say 0.
-            inodes_used_percent=100 * inodes_used / inodes_usable if inodes_total and inodes_usable else None,
+            inodes_used_percent=100 * nodes.used / usable if nodes.total and usable else None,
         )
     return list(found.values())
-
-
-def _df(host: Host, option: str, disks: tuple[str, ...]) -> list[tuple[int, int, int, str]]:
-    """Return total, used, free and mount point of each disk, in the order asked."""
-    lines = output_of(host, "env", "LC_ALL=C", "df", option, "--", *disks).splitlines()[1:]
-    rows = []
-    for line in lines:
-        fields = line.split(maxsplit=_FIELDS - 1)
-        try:
-            rows.append((_figure(fields[1]), _figure(fields[2]), _figure(fields[3]), fields[5]))
-        except (IndexError, ValueError):
-            raise GarbledAnswerError(f"df on {host.name} printed a line that is not POSIX: {line[:100]!r}.") from None
-    if len(rows) != len(disks):
-        raise GarbledAnswerError(f"df on {host.name} printed {len(rows)} lines for {len(disks)} disks.")
-    return rows
-
-
-def _figure(text: str) -> int:
-    return 0 if text == "-" else int(text)
