@@ -5,16 +5,19 @@ import sys
 from collections.abc import Sequence
 
 from tdev_operators import __version__
-from tdev_operators.cli import backup, drill, failover, init, restore, status, which_backup
+from tdev_operators.cli import backup, cleanup, drill, failover, give_back, init, restore, status, tuning, which_backup
 from tdev_operators.core.errors import TdevError
 
 _COMMANDS = {
     "backup": backup,
+    "cleanup": cleanup,
     "drill": drill,
     "failover": failover,
+    "give-back": give_back,
     "init": init,
     "restore": restore,
     "status": status,
+    "tuning": tuning,
     "which-backup": which_backup,
 }
 

@@ -13,11 +13,10 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, TextIO
 
-from tdev_operators.core.errors import BusyError, SetupMissingError, TransientError
-from tdev_operators.core.leases import refusal_when_lost
+from tdev_operators.cli.notes import kept_apart
 from tdev_operators.core.ports import utc_now
 from tdev_operators.core.recovery.approvals import NEEDED_FOR_LIVE, refuse_unapproved
 from tdev_operators.core.recovery.request import RestoreRequest, recovery_id_of
@@ -27,7 +26,6 @@ from tdev_operators.core.settings import Settings, load_settings
 from tdev_operators.hooks.connections import EnvironmentConnections
 
 if TYPE_CHECKING:
-    from tdev_operators.core.ledger import Lease
     from tdev_operators.core.recovery.restore import Restore
 
 
@@ -166,24 +164,11 @@ def _safety_set(
     connections, name = EnvironmentConnections(environment), backup_lease(settings.system.name)
     with ExitStack() as stack:
         ledger = PostgresLedger(connections.get(CONNECTION))
-        check = _kept_apart(stack, lambda: ledger.lease(name, holder), name, progress)
+        check = kept_apart(stack, lambda: ledger.lease(name, holder), name, "back-up", progress)
         ports = stack.enter_context(backup_ports(settings, connections))
         taken = take_set(ports, settings, Request(holder=holder, databases=(database,)), check=check, progress=progress)
     progress(f"the set {taken.manifest.set_id} of the live database is COMPLETE")
     return taken.manifest.set_id
-
-
-def _kept_apart(
-    stack: ExitStack, lease: "Callable[[], AbstractContextManager[Lease]]", name: str, progress: Callable[[str], None]
-) -> Callable[[], None]:
-    """Hold a lease until the stack is left, where the ledger gives one; return what refuses to go on without it."""
-    try:
-        return refusal_when_lost(stack.enter_context(lease()), name)
-    except BusyError:
-        raise
-    except (SetupMissingError, TransientError) as error:  # the ledger is dead, or empty
-        progress(f"see that no other back-up runs: the ledger keeps none away ({error})")
-        return lambda: None
 
 
 def list_replaced(

@@ -196,17 +196,9 @@ class _Opened:
 
     def sample(self) -> None:
         """Measure how the system is before a change, so that its effect can be seen a day later."""
-        from tdev_operators.core.database.tuning import effect, sampling  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.database.tuning.sampling import keep_before  # noqa: PLC0415  not while parsing
 
-        plan, settings = self.tuning.plan, self.reporting.settings
-        sample = sampling.take(
-            self._system,
-            settings,
-            moment=effect.BEFORE,
-            tuning_id=self.tuning.request.tuning_id,
-            changes=[change.name for change in plan.changes],
-        )
-        self.reporting.ledger.keep_sample(settings.system.name, effect.SAMPLES, sample)
+        keep_before(self.reporting.ledger, self._system, self.reporting.settings, self.tuning)
 
     def close(self, context: "Context", result: Any) -> None:
         """Record how the run ended."""

@@ -14,7 +14,8 @@ CHECK = "tuning.applied"
 def dry_result(lines: Sequence[str]) -> CheckResult:
     """Say what would be done."""
     refused = [line for line in lines if line.startswith("would be refused")]
-    summary = f"Nothing was touched: this is a dry run. {refused[0].capitalize() if refused else ''}".strip()
+    why = f" {refused[0][0].upper()}{refused[0][1:]}" if refused else ""
+    summary = f"Nothing was touched: this is a dry run.{why}"
     verdict = Verdict.WARNING if refused else Verdict.OK
     return CheckResult(CHECK, verdict, summary, coverage=Coverage(seen=("the plan",)), details=tuple(lines))
 

@@ -3,20 +3,23 @@
 import re
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg.sql import SQL, Identifier
 
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.alone import APPLICATION as SESSION_NAME
-from tdev_operators.core.database.tuning.effect import LOOK
+from tdev_operators.core.database.tuning.effect import BEFORE, LOOK, SAMPLES
 from tdev_operators.core.database.tuning.ports import TuningPorts
 from tdev_operators.core.errors import AccessDeniedError, InputError, TdevError
 from tdev_operators.core.health.api.latency import percentile
 from tdev_operators.core.health.log_lines import log_files, matching_lines
-from tdev_operators.core.ledger import Sample
+from tdev_operators.core.ledger import ItemStore, Sample
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
+
+if TYPE_CHECKING:
+    from tdev_operators.core.database.tuning.apply import Tuning
 
 _VIEW = "FROM pg_stat_statements"
 
@@ -33,6 +36,17 @@ def take(ports: TuningPorts, settings: Settings, *, moment: str = LOOK, **facts:
     measured["api_p95_ms"] = _api(ports, settings)
     measured["log_p95_ms"] = _log(ports, settings, taken_at)
     return Sample(taken_at, {"moment": moment, **measured, **facts})
+
+
+def keep_before(ledger: ItemStore, ports: TuningPorts, settings: Settings, tuning: "Tuning") -> None:
+    """Measure how the system is before a run's change and keep it, so that the effect can be seen a day later.
+
+    Raises:
+        TdevError: the database cannot be asked.
+    """
+    changes = [change.name for change in tuning.plan.changes]
+    sample = take(ports, settings, moment=BEFORE, tuning_id=tuning.request.tuning_id, changes=changes)
+    ledger.keep_sample(settings.system.name, SAMPLES, sample)
 
 
 def _counted(session: Session) -> dict[str, Any]:
