@@ -446,3 +446,18 @@ def test_samples_come_back_oldest_first_and_are_kept_once(ledger):
     assert [sample.facts["metrics"] for sample in found] == [10, 20, 30]
     assert ledger.samples("t-developer", "sizes", NOON + timedelta(hours=2), at_most=1) == found[2:]
     assert ledger.samples("t-developer", "statements", NOON) == []
+
+
+def test_samples_that_are_too_old_go_of_this_system_alone(ledger):
+    for system in ("t-developer", "other"):
+        for hour in (1, 2, 3):
+            ledger.keep_sample(system, f"kind-{hour % 2}", Sample(NOON + timedelta(hours=hour), {"metrics": hour}))
+    before = NOON + timedelta(hours=2)
+    counted = ledger.drop_samples("t-developer", before, dry_run=True)
+    assert counted.samples == 1
+    assert counted.bytes > 0
+    assert ledger.drop_samples("t-developer", before, dry_run=False) == counted
+    assert ledger.drop_samples("t-developer", before, dry_run=False).samples == 0
+    assert len(ledger.samples("t-developer", "kind-0", NOON)) == 1, "what was taken at that moment stays"
+    assert len(ledger.samples("t-developer", "kind-1", NOON)) == 1
+    assert len(ledger.samples("other", "kind-1", NOON)) == 2

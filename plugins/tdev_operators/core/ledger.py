@@ -75,6 +75,14 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class DroppedSamples:
+    """How many samples went, or would go, and their size."""
+
+    samples: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """A message that is ours to hand to one channel."""
 
@@ -145,6 +153,9 @@ class ItemStore(Protocol):
 
         None while the ledger's database is down: nobody knows then.
         """
+
+    def drop_samples(self, system: str, before: datetime, *, dry_run: bool) -> DroppedSamples | None:
+        """Forget what was measured before a moment, or only count it. None while the ledger's database is down."""
 
     def lease(self, name: str, holder: str, ttl_seconds: float = LEASE_SECONDS) -> AbstractContextManager[Lease]:
         """Hold a lease while the block runs; a worker that dies loses it after `ttl_seconds`.

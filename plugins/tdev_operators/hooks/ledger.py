@@ -13,6 +13,7 @@ from tdev_operators.core.ledger import (
     LEASE_SECONDS,
     Decision,
     Delivery,
+    DroppedSamples,
     ItemRecord,
     Sample,
     outcome_digest,
@@ -159,6 +160,12 @@ class PostgresLedger:
         with self._database.transaction() as tx:
             rows = tx.rows("samples", system=system, kind=kind, since=since, at_most=at_most)
         return [Sample(row["taken_at"], row["facts"]) for row in rows]
+
+    def drop_samples(self, system: str, before: datetime, *, dry_run: bool) -> DroppedSamples:
+        """See `core.ledger.ItemStore.drop_samples`."""
+        with self._database.transaction() as tx:
+            row = tx.row("old_samples" if dry_run else "drop_samples", system=system, before=before)
+        return DroppedSamples(int(row["samples"]), int(row["bytes"])) if row else DroppedSamples(0, 0)
 
     @contextmanager
     def lease(self, name: str, holder: str, ttl_seconds: float = LEASE_SECONDS) -> Iterator["HeldLease"]:

@@ -12,6 +12,7 @@ from tdev_operators.core.ledger import (
     LEASE_SECONDS,
     Decision,
     Delivery,
+    DroppedSamples,
     ItemRecord,
     Lease,
     Replayed,
@@ -133,6 +134,11 @@ class ResilientLedger:
         """See `core.ledger.ItemStore.samples`."""
         nobody_knows: Sequence[Sample] | None = None
         return self._first(lambda: self.primary.samples(system, kind, since, at_most), lambda: nobody_knows)
+
+    def drop_samples(self, system: str, before: datetime, *, dry_run: bool) -> DroppedSamples | None:
+        """See `core.ledger.ItemStore.drop_samples`."""
+        nothing: DroppedSamples | None = None
+        return self._first(lambda: self.primary.drop_samples(system, before, dry_run=dry_run), lambda: nothing)
 
     @contextmanager
     def lease(self, name: str, holder: str, ttl_seconds: float = LEASE_SECONDS) -> Iterator[Lease]:

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 
 class MetricCleanupOperator(ItemWorkOperator):
-    """Archives and removes the rows whose time has come, in every table of `[[retention.rules]]`."""
+    """Archives and removes rows whose time has come, in every table of `[[retention.rules]]`; our own old records too."""
 
     def do(self, job: Job) -> "ItemOutcome":
-        """Return one result a table, and the balance over all of them."""
+        """Return one result a table, the balance over all of them, and what went from our ledger."""
         from tdev_operators.core.database.check_names import in_scope  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.database.retention.records import drop_old_records  # noqa: PLC0415
         from tdev_operators.core.database.retention.run import Request, clean  # noqa: PLC0415
         from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415
         from tdev_operators.core.recovery.request import recovery_id_of  # noqa: PLC0415
@@ -33,5 +34,6 @@ class MetricCleanupOperator(ItemWorkOperator):
                 check=job.check,
             )
         job.returned["retention_id"] = request.run_id
-        counted, out_of_scope = in_scope(results, job.settings)
+        records = drop_old_records(job.ports.ledger, job.settings, started_at, dry_run=request.dry_run)
+        counted, out_of_scope = in_scope((*results, records), job.settings)
         return ItemOutcome(counted, started_at, job.ports.clock(), out_of_scope)

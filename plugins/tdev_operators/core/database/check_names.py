@@ -18,6 +18,7 @@ ABOUT = {
     "care.foreign_keys": "foreign keys without an index",
     "care.dry_run": "every statement that would be run",
     "retention.conservation": "the balance over all tables: before = kept + archived + discarded",
+    "retention.maintenance_records": "what maintenance measured itself and kept in its ledger for too long",
     "retention.given_back": "archived rows that were given back, held against their digests",
     "tuning.database": "recommended, in the file, running: where they differ, and what waits for a reload or a restart",
     "tuning.file_errors": "lines of the server's files with which it would not start, and lines that are void",

@@ -34,7 +34,7 @@ REBUILT = "care_rebuilt"  # and of what was rebuilt in which run
 UNUSED = "care_unused"  # and of the indexes that nobody had used so far
 # Tables must leave this share of the time to the indexes.
 _FOR_TABLES = 2 / 3
-_REMEMBERED = timedelta(days=120)
+REMEMBERED = timedelta(days=120)
 _LOOK_TIMEOUT, _LOOK_LOCK_TIMEOUT = "5min", "10s"
 
 
@@ -192,7 +192,7 @@ class _Care:
 
     def _advice(self) -> list[CheckResult]:
         limits = self.limits.indexes
-        known = self.ledger.samples(self.settings.system.name, UNUSED, self.ports.clock() - _REMEMBERED)
+        known = self.ledger.samples(self.settings.system.name, UNUSED, self.ports.clock() - REMEMBERED)
         asked = Unused(limits.standbys, self.ports.server, limits.unused_days, known, self.ports.clock())
         results, unused = advise(self.session, asked, self.tool)
         if unused is not None:
@@ -213,12 +213,12 @@ class _Care:
 
     def _past_rebuilds(self) -> dict[str, Mapping[str, Any]]:
         """Return each index's last rebuild that the ledger remembers."""
-        since = self.ports.clock() - _REMEMBERED
+        since = self.ports.clock() - REMEMBERED
         found = self.ledger.samples(self.settings.system.name, REBUILT, since) or ()
         return {sample.facts["index"]: sample.facts for sample in found}
 
     def _remembered(self) -> Mapping[str, Sequence[str]]:
-        since = self.ports.clock() - _REMEMBERED
+        since = self.ports.clock() - REMEMBERED
         found = self.ledger.samples(self.settings.system.name, POSTPONED, since, at_most=1)
         return found[-1].facts if found else {}
 

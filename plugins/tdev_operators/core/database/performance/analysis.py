@@ -18,6 +18,7 @@ from tdev_operators.core.ledger import ItemStore
 from tdev_operators.core.verdicts import CheckResult, Verdict
 
 if TYPE_CHECKING:
+    from tdev_operators.core.database.performance.settings import PerformanceSettings
     from tdev_operators.core.ports import SystemPorts
     from tdev_operators.core.settings import Settings
 
@@ -48,7 +49,7 @@ def analyse(
     wanted, out_of_scope = check_names.parted([SAMPLES, *(each.name for each in looks)], settings)
     taken = take(system, settings)
     name = settings.system.name
-    since = taken.at - timedelta(days=max(settings.performance.baseline_days + 2, _LOOK_BACK_DAYS))
+    since = taken.at - timedelta(days=look_back_days(settings.performance))
     day = Day(system, settings, taken, {kind: ledger.samples(name, kind, since) for kind in taken.samples})
     results = [_looked(each, day) for each in looks if each.name in wanted]
     kept = _kept(taken, ledger, settings, needs_statements=bool(wanted & _OF_STATEMENTS))
@@ -57,6 +58,11 @@ def analyse(
     for result in results:
         progress(f"{result.verdict:8} {result.check} ({result.duration_seconds:.2f} s): {result.summary}")
     return ItemOutcome(_with_causes(results), started_at, system.clock(), out_of_scope)
+
+
+def look_back_days(rules: "PerformanceSettings") -> int:
+    """Return how many days back the oldest sample lies with which the analysis compares."""
+    return max(rules.baseline_days + 2, _LOOK_BACK_DAYS)
 
 
 def _looked(each: Look, day: Day) -> CheckResult:

@@ -59,7 +59,7 @@ class Pace(Section):
 class RetentionSettings(Section):
     """`[retention]`."""
 
-    maintenance_records_days: Days
+    maintenance_records_days: Days  # of samples in our ledger; what is compared with stays longer
     archive_folder: Annotated[str, Field(pattern=FOLDER_PATTERN)]  # below <system>/ of the backups bucket
     part_rows: Annotated[int, Field(ge=1_000, le=100_000_000)]  # of one archive object
     page_rows: Annotated[int, Field(ge=100, le=200_000)]  # of one row group: what is held in memory at once
