@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of
-from tdev_operators.operators.work import ItemWorkOperator, Job, recovering
+from tdev_operators.operators.work import ItemWorkOperator, Job, began, recovering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,8 +157,7 @@ class DrillConcludeOperator(_StepOperator):
         from tdev_operators.core.drill.conclude import conclude  # noqa: PLC0415  not while parsing
 
         ref, now = ref_of(context, tier=ITEM, item=ITEM), ports.clock()
-        begun = ports.ledger.item(ref)
-        started_at, known = begun.started_at if begun else now, ports.ledger.drill_digests()
+        started_at, known = began(ports, ref, now), ports.ledger.drill_digests()
         settings, sides = ports.settings, bool(ports.settings.failover.sides)
         outcome, sealed = conclude(drill, settings, started_at, now, alone=True, failover=sides, known=known)
         facts: dict[str, Any] = {}

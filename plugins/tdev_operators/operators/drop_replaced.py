@@ -7,7 +7,7 @@ from airflow.sdk import Param
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
-from tdev_operators.operators.work import recovering
+from tdev_operators.operators.work import close_by_hand, recovering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,8 +72,7 @@ class DropOperator(MaintenanceOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return what was dropped."""
-        from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415  not while parsing
-        from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict  # noqa: PLC0415
+        from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict  # noqa: PLC0415  not while parsing
 
         people = approved_by(context, self.approvals)
         with _opened(context, self.log.info) as (drop, ports):
@@ -84,9 +83,7 @@ class DropOperator(MaintenanceOperator):
             drop.drop(people, requester_of(context))
             summary = f"{name} is dropped; asked for by {requester_of(context)}, approved by {', '.join(people)}."
             result = CheckResult("restore.replaced", Verdict.OK, summary, coverage=Coverage(seen=(name,)))
-            begun = ports.ledger.item(ref)
-            now = ports.clock()
-            ports.ledger.close_item(ref, ItemOutcome((result,), begun.started_at if begun else now, now))
+            close_by_hand(ports, ref, (result,))
         return {"dropped": name}
 
 

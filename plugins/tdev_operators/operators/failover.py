@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of
 from tdev_operators.operators.quiet import begin_quiet, end_quiet
-from tdev_operators.operators.work import recovering
+from tdev_operators.operators.work import close_by_hand, recovering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -193,16 +193,12 @@ class FailoverSettleOperator(_StepOperator):
     def step(self, failover: "Failover", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:
         """Return what was settled, and the verdict."""
         from tdev_operators.core.failover.told import results_of  # noqa: PLC0415  not while parsing
-        from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415
 
         settled = failover.settle()
         end_quiet(ports, failover.request.recovery_id)
         self.log.info("%s", settled)
-        ref, now = ref_of(context, tier=ITEM, item=ITEM), ports.clock()
-        begun = ports.ledger.item(ref)
-        results = results_of(failover.journal, settled)
-        outcome = ItemOutcome(results, begun.started_at if begun else failover.journal.entries[0].at, now)
-        ports.ledger.close_item(ref, outcome)
+        ref, results = ref_of(context, tier=ITEM, item=ITEM), results_of(failover.journal, settled)
+        outcome = close_by_hand(ports, ref, results, otherwise=failover.journal.entries[0].at)
         return {"settled": settled, "verdict": outcome.verdict.value, "journal": failover.journal.place}
 
 

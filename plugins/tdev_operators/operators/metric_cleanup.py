@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class MetricCleanupOperator(ItemWorkOperator):
-    """Archives and removes rows whose time has come, in every table of `[[retention.rules]]`; our own old records too."""
+    """Archives and removes rows whose time has come, in each table of `[[retention.rules]]`; and our old records."""
 
     def do(self, job: Job) -> "ItemOutcome":
         """Return one result a table, the balance over all of them, and what went from our ledger."""

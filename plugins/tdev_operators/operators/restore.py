@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of
 from tdev_operators.operators.quiet import quiet
-from tdev_operators.operators.work import recovering
+from tdev_operators.operators.work import close_by_hand, recovering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,17 +245,14 @@ class RestoreSettleOperator(_StepOperator):
 
     def step(self, restore: "Restore", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:
         """Return what was settled, and the verdict."""
-        from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415  not while parsing
-        from tdev_operators.core.recovery.told import results_of  # noqa: PLC0415
+        from tdev_operators.core.recovery.told import results_of  # noqa: PLC0415  not while parsing
 
         settled = restore.settle()
         self.log.info("%s", settled)
-        now = ports.clock()
-        results = results_of(restore.journal, now, dry_run=bool(context["params"].get("dry_run")))
-        ref = ref_of(context, tier=ITEM, item=ITEM)
-        begun = ports.ledger.item(ref)
-        outcome = ItemOutcome(results, begun.started_at if begun else restore.journal.entries[0].at, now)
-        ports.ledger.close_item(ref, outcome)
+        results = results_of(restore.journal, ports.clock(), dry_run=bool(context["params"].get("dry_run")))
+        outcome = close_by_hand(
+            ports, ref_of(context, tier=ITEM, item=ITEM), results, otherwise=restore.journal.entries[0].at
+        )
         return {"settled": settled, "verdict": outcome.verdict.value, "journal": restore.journal.place}
 
 

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of
 from tdev_operators.operators.quiet import quiet
-from tdev_operators.operators.work import ItemWorkOperator, Job, recovering
+from tdev_operators.operators.work import ItemWorkOperator, Job, close_by_hand, recovering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,12 +202,7 @@ class _Opened:
 
     def close(self, context: "Context", result: Any) -> None:
         """Record how the run ended."""
-        from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415  not while parsing
-
-        ref, now = ref_of(context, tier=ITEM, item=ITEM), self.reporting.clock()
-        begun = self.reporting.ledger.item(ref)
-        outcome = ItemOutcome((result,), begun.started_at if begun else now, now)
-        self.reporting.ledger.close_item(ref, outcome)
+        close_by_hand(self.reporting, ref_of(context, tier=ITEM, item=ITEM), (result,))
 
 
 @contextmanager

@@ -9,11 +9,14 @@ from tdev_operators.core.leases import refusal_when_lost
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow.sdk import Context
 
     from tdev_operators.core.items import ItemOutcome, ItemRef
     from tdev_operators.core.ports import SystemPorts
     from tdev_operators.core.settings import Settings
+    from tdev_operators.core.verdicts import CheckResult
     from tdev_operators.hooks.reporting import ReportingPorts
     from tdev_operators.operators.items import Item
 
@@ -70,14 +73,42 @@ class ItemWorkOperator(MaintenanceOperator):
 
 
 @contextmanager
+def holding(
+    name: str, holder: str, ports: "ReportingPorts | None" = None
+) -> "Iterator[tuple[ReportingPorts, Callable[[], None]]]":
+    """Hold a lease of the ledger while the block runs.
+
+    Yields the ports (as it stands: the task's), and what raises a BusyError once the lease is lost.
+    """
+    ports = ports or task_ports()
+    with ports.ledger.lease(name, holder) as lease:
+        yield ports, refusal_when_lost(lease, name)
+
+
+@contextmanager
 def recovering(holder: str) -> "Iterator[tuple[ReportingPorts, Callable[[], None]]]":
     """Hold the system's recovery lease: no two restores, drills or failovers at once.
 
-    Yields the task's ports, and what raises a BusyError once the lease is lost.
+    Yields what `holding` does; a lease that was lost meanwhile is an error at the end, too.
     """
-    ports = task_ports()
-    name = f"recovery:{ports.settings.system.name}"
-    with ports.ledger.lease(name, holder) as lease:
-        check = refusal_when_lost(lease, name)
+    reporting = task_ports()
+    with holding(f"recovery:{reporting.settings.system.name}", holder, reporting) as (ports, check):
         yield ports, check
         check()
+
+
+def began(ports: "ReportingPorts", ref: "ItemRef", otherwise: "datetime | None" = None) -> "datetime":
+    """Return when an item that people start was opened; without an attempt in the ledger `otherwise`, or now."""
+    begun = ports.ledger.item(ref)
+    return begun.started_at if begun else otherwise or ports.clock()
+
+
+def close_by_hand(
+    ports: "ReportingPorts", ref: "ItemRef", results: "tuple[CheckResult, ...]", otherwise: "datetime | None" = None
+) -> "ItemOutcome":
+    """Record how an item ended whose steps are tasks of their own; it began as `began` says. Return the outcome."""
+    from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415  not while parsing
+
+    outcome = ItemOutcome(results, began(ports, ref, otherwise), ports.clock())
+    ports.ledger.close_item(ref, outcome)
+    return outcome
