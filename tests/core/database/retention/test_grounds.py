@@ -8,7 +8,7 @@ from tdev_operators.core.errors import BusyError, DiskFullError
 from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.postgres_sessions import PostgresSource
 from tests.backup_sets import open_store
-from tests.core.database.retention.conftest import INDEX, METRICS, World
+from tests.core.database.retention.conftest import INDEX, METRICS, RULE, World
 from tests.records import facts_of
 
 pytestmark = pytest.mark.xdist_group("grounds")
@@ -118,3 +118,26 @@ def test_a_prepared_transaction_that_holds_a_row_costs_its_range_only_and_is_nam
     assert KEPT < many.count() <= KEPT + 1000
     assert many.with_(run_id="").clean()["retention.metrics"].verdict is Verdict.OK
     assert many.count() == KEPT
+
+
+@pytest.mark.faults
+def test_a_partition_that_a_prepared_transaction_holds_is_not_detached(many, record):
+    columns = "(LIKE metrics_flat INCLUDING DEFAULTS, PRIMARY KEY (id, timestamp)) PARTITION BY RANGE (timestamp)"
+    many.sql.execute(f"ALTER TABLE metrics RENAME TO metrics_flat; CREATE TABLE metrics {columns}")
+    for name, since, until in (("old", 120, 60), ("young", 60, -1)):
+        many.sql.execute(
+            f"DO $$ BEGIN EXECUTE format('CREATE TABLE {name} PARTITION OF metrics FOR VALUES FROM (%L) TO (%L)', "
+            f"now() - interval '{since} days', now() - interval '{until} days'); END $$"
+        )
+    many.sql.execute("INSERT INTO metrics SELECT * FROM metrics_flat; CREATE INDEX ON metrics (timestamp)")
+    many.sql.execute("BEGIN; SELECT count(*) FROM metrics; PREPARE TRANSACTION 'forgotten'")
+    try:
+        plain = many.with_(rule=RULE.model_copy(update={"exceptions": ()}))
+        found = plain.clean()["retention.metrics"]
+        assert "the prepared transaction 'forgotten' of postgres" in "\n".join(found.details)
+        attached = "SELECT count(*), bool_or(inhdetachpending) FROM pg_inherits WHERE inhparent = 'metrics'::regclass"
+        assert many.sql.execute(attached).fetchone() == (2, False)
+    finally:
+        many.sql.execute("ROLLBACK PREPARED 'forgotten'")
+    assert many.count() == KEPT, "its rows went range by range"
+    record("a prepared transaction on a partition", "retention's removal", "named; its rows went range by range")
