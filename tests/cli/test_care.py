@@ -15,7 +15,7 @@ from tdev_operators.hooks.ledger import PostgresLedger
 from tdev_operators.hooks.ledger_database import CONNECTION as LEDGER
 from tdev_operators.hooks.ledger_schema import migrate
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.xdist_group("cli-care"), pytest.mark.timeout(120)]
 _DOES = {"cleanup": cleanup.cleanup, "give-back": give_back.give_back_rows, "tuning": tuning.tuning}
 _MODULES = {"cleanup": cleanup, "give-back": give_back, "tuning": tuning}
 
