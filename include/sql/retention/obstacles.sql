@@ -26,6 +26,7 @@ FROM pg_trigger AS trig
 WHERE
     NOT trig.tgisinternal
     AND trig.tgenabled <> 'D'
+    AND trig.tgname <> 'tdev_note_changes' -- a conversion of ours, which follows whatever happens to a row
     AND trig.tgtype & 8 = 8
     AND trig.tgrelid IN (
         SELECT %(oid)s::oid

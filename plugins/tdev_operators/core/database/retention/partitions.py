@@ -101,11 +101,11 @@ def find_whole(rows: Sequence[Mapping[str, Any]], time_column: str, classes: Seq
     by_oid = {row["oid"]: row for row in rows}
     found = []
     for row in rows:
-        end = _end_of(row, time_column)
-        if not row["is_leaf"] or row["kind"] != "r" or end is None:
+        span = span_of(row, time_column)
+        if not row["is_leaf"] or row["kind"] != "r" or span is None:
             continue
         held = _classes_in(row, by_oid, tuple(classes))
-        if held and all(end <= one.cut_off for one in held):
+        if held and all(span[1] <= one.cut_off for one in held):
             names = (
                 "oid",
                 "schema",
@@ -272,8 +272,8 @@ def _patiently(removal: Removal, statement: Composed) -> None:
             return
 
 
-def _end_of(row: Mapping[str, Any], time_column: str) -> datetime | None:
-    """Return where a partition by time ends; None when it is none, or is open on either side."""
+def span_of(row: Mapping[str, Any], time_column: str) -> tuple[datetime, datetime] | None:
+    """Return from when to when a partition by time reaches; None when it is none, or is open on either side."""
     match = _RANGE.fullmatch(row["bound"] or "")
     if row["strategy"] != "r" or row["by_column"] != time_column or match is None:
         return None
@@ -281,8 +281,11 @@ def _end_of(row: Mapping[str, Any], time_column: str) -> datetime | None:
         start, end = (datetime.fromisoformat(_padded(match[name])) for name in ("start", "end"))
     except ValueError:  # infinity, or before Christ
         return None
-    del start
-    return end.replace(tzinfo=UTC) if end.tzinfo is None else end.astimezone(UTC)
+    return _utc(start), _utc(end)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _padded(text: str) -> str:

@@ -5,7 +5,7 @@ after a crash asks the database how the transaction ended, so that the receipt c
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 from urllib.parse import quote, unquote
@@ -16,6 +16,8 @@ from tdev_operators.core.errors import GarbledAnswerError
 
 _MAX_BYTES = 16 * 2**20
 PLAN, ARCHIVE, PROGRESS, RECEIPT = "plan.json", "archive.json", "progress.json", "receipt.json"
+
+Journal = Callable[[str, Mapping[str, Any]], None]  # notes what is going to be done, and raises where it cannot
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from tdev_operators.core.sql import load_sql
 _PAUSE_SECONDS = 0.2  # between two tries, growing
 # Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
 # And a worker that dies, or a store that hangs, between the rows' removal and the commit keeps nobody waiting.
-_PLANS = """-- how rows are found in a transaction
+BY_INDEX = """-- how rows are found in a transaction
 SELECT set_config(name, 'off', true), set_config('idle_in_transaction_session_timeout', '30s', true)
 FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin']) AS t (name)"""
 
@@ -134,7 +134,7 @@ class Removal:
             started = time.monotonic()
             self.session.rows("BEGIN ISOLATION LEVEL REPEATABLE READ")
             try:
-                self.session.rows(_PLANS)
+                self.session.rows(BY_INDEX)
                 done = work()
                 if done.counts is not None:
                     self.begin(done.counts, {"xid": done.xid, **done.position})

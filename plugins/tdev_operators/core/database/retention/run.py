@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,10 +13,11 @@ from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.alone import alone
 from tdev_operators.core.database.parameters import put
 from tdev_operators.core.database.ports import CarePorts
+from tdev_operators.core.database.retention.ahead import partitions_ahead
 from tdev_operators.core.database.retention.archive import Part, archive_rows, archived_parts
 from tdev_operators.core.database.retention.pace import Pacer
 from tdev_operators.core.database.retention.partitions import finish_begun, remove_partitions, whole_partitions
-from tdev_operators.core.database.retention.receipt import PLAN, PROGRESS, RECEIPT, Counts, Folder, earlier
+from tdev_operators.core.database.retention.receipt import PLAN, PROGRESS, RECEIPT, Counts, Folder, Journal, earlier
 from tdev_operators.core.database.retention.removal import Limits, Removal
 from tdev_operators.core.database.retention.rules import RowClass, classes_of
 from tdev_operators.core.database.retention.settings import RetentionRule
@@ -37,8 +38,6 @@ from tdev_operators.core.verdicts import CheckResult
 
 JOB = "retention"
 _VERSION = 1
-
-Journal = Callable[[str, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,8 @@ def clean(
 ) -> tuple[CheckResult, ...]:
     """Archive and remove what is due in every table of the rules; return one result a table, and the balance of all.
 
+    Tables in partitions get those that are to come first, with a result of its own.
+
     `journal` notes what is going to be removed, and raises where that cannot be noted; `check` raises when the run is
     no longer ours. A table that is refused, or whose proof fails, keeps its rows, and the others are done all the same.
 
@@ -76,6 +77,8 @@ def clean(
         pin(session)
         # For the whole session: whoever waits for a lock makes others wait behind him.
         put(session, {"lock_timeout": str(settings.retention.lock_timeout_ms)})
+        # First, and in transactions of their own: rows must find a partition, whatever becomes of the removal.
+        ahead = partitions_ahead(session, settings.retention, journal=journal, dry_run=request.dry_run)
         for rule in settings.retention.rules:
             work = _Work(ports, settings, request, rule, session, journal, progress, check, until)
             try:
@@ -91,7 +94,9 @@ def clean(
                 progress(f"{rule.name}: {error}")
     if away:
         raise away
-    return (*results, conservation(receipts)) if receipts else tuple(results)
+    if receipts:
+        results.append(conservation(receipts))
+    return (*results, ahead) if ahead else tuple(results)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """`[retention]`: which rows go when, what is archived first, and how gently it is done."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,6 +18,24 @@ class RetentionException(Section):
     archive: bool
 
 
+class PartitionRule(Section):
+    """`[retention.rules.partitions]`: the table in partitions by a column's values, then by time. See docs/retention.md."""
+
+    by: Text
+    values: Annotated[tuple[Text, ...], Field(min_length=1)]  # those that go at the same age share a partition
+    step: Literal["day", "week", "month"]  # of time, for one partition
+    ahead_days: Days  # so far there are partitions for what is to come
+    keep_days: Days  # the former table stays so long after a conversion, for the way back
+    room_percent: Annotated[float, Field(ge=100, le=1000)]  # free disk that a conversion asks for, of the table
+    unwatched_gb: Positive  # a larger table is not converted where no host tells how much disk is free
+
+    @field_validator("values")
+    @classmethod
+    def _one_of_each(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        refuse_twins(values, "value")
+        return values
+
+
 class RetentionRule(Section):
     """`[[retention.rules]]`: how long a table's rows stay, by one of its columns."""
 
@@ -28,6 +46,7 @@ class RetentionRule(Section):
     archive: bool
     allow_triggers: bool = False  # true: triggers on DELETE run for every removed row; else such a table is refused
     exceptions: tuple[RetentionException, ...] = ()
+    partitions: PartitionRule | None = None
 
     @property
     def name(self) -> str:
@@ -41,6 +60,22 @@ class RetentionRule(Section):
                 raise ValueError(
                     f"the exception {exception.column} = {exception.value!r} has {exception.days} days and the rule "
                     f"{self.days}: what is excepted would go first; raise it"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _partitions_have_one_age(self) -> Self:
+        if self.partitions is None:
+            return self
+        for exception in self.exceptions:
+            if exception.column != self.partitions.by:
+                raise ValueError(
+                    f"the exception {exception.column} = {exception.value!r} is by another column than the partitions "
+                    f"({self.partitions.by}), so that no partition could go whole; use one column for both"
+                )
+            if exception.value not in self.partitions.values:
+                raise ValueError(
+                    f"the exception {exception.column} = {exception.value!r} is none of partitions.values; add it"
                 )
         return self
 

@@ -6,6 +6,7 @@ is late.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from psycopg.sql import SQL, Composable, Composed, Literal
 
@@ -48,6 +49,11 @@ class Statements:
     def discards(self) -> bool:
         """Whether some of the rows are not."""
         return not all(one.archive for one in self.classes)
+
+    @property
+    def due(self) -> tuple[Composed, Composed]:
+        """Whether a row is due and archived; whether it is due and not."""
+        return self._archived, self._discarded
 
     def due_rows(self) -> Composed:
         """Count what is due: `archived`, `discarded`; and the rows `without_time`. Looks at every row."""
@@ -212,13 +218,13 @@ class Statements:
 
     def _moment(self, one: RowClass) -> Composed:
         base = self.table.time.base
-        return SQL("{}::{}").format(Literal(one.cut_off.strftime(_TIME_FORM[base])), SQL(base))
+        return SQL("{}::{}").format(moment_text(base, one.cut_off), SQL(base))
 
     def _is(self, at: int) -> Composed:
         """Whether a row is of this class: its exception fits and none before it does."""
         terms: list[Composable] = [
             SQL("{} = {}" if number == at else "({} = {}) IS NOT TRUE").format(
-                name_of(T, other.column), _text(other.value)
+                name_of(T, other.column), text_of(other.value)
             )
             for number, other in enumerate(self.classes[: at + 1])
             if other.column
@@ -278,12 +284,18 @@ def shown(statement: Composed) -> str:
     return untitled(statement).replace("%%", "%")
 
 
+def moment_text(base: str, moment: datetime) -> SQL:
+    """Return a moment as a literal for a column of this type, as a session in UTC reads it."""
+    return text_of(moment.strftime(_TIME_FORM[base]))
+
+
+def text_of(value: str) -> SQL:
+    """Return a quoted text for a statement with binds, in which a literal % is doubled."""
+    return SQL(Literal(value).as_string().replace("%", "%%"))  # quoted by psycopg
+
+
 def _kind(column: Column) -> SQL:
     return SQL(column.type.replace("%", "%%"))  # format_type's words
-
-
-def _text(value: str) -> SQL:
-    return SQL(Literal(value).as_string().replace("%", "%%"))  # quoted by psycopg
 
 
 def _returned(keys: Sequence[Column]) -> Composed:

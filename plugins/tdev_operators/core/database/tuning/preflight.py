@@ -12,7 +12,7 @@ from tdev_operators.core.database.tuning.told import owner_of
 from tdev_operators.core.database.tuning.triangle import bad_lines, counting_line
 from tdev_operators.core.database.tuning.units import in_base_units, same, same_words
 from tdev_operators.core.errors import AccessDeniedError, InputError, TdevError
-from tdev_operators.core.maintenance_window import is_open, next_opening
+from tdev_operators.core.maintenance_window import refuse_closed
 from tdev_operators.core.settings import Settings
 
 # A standby with a smaller value than its primary's stops replaying, or does not start.
@@ -55,12 +55,8 @@ def refuse_closed_window(settings: Settings, request: TuningRequest, now: dateti
     Raises:
         InputError: it names the next opening.
     """
-    window = settings.system.maintenance_window
-    if not request.now and not is_open(window, now):
-        raise InputError(
-            f"A restart interrupts the application, and the maintenance window opens at "
-            f"{next_opening(window, now):%Y-%m-%d %H:%M} UTC; start it then, or tick *Now* and have that approved."
-        )
+    if not request.now:
+        refuse_closed(settings.system.maintenance_window, now, "A restart interrupts the application")
 
 
 def memory_objections(ports: TuningPorts, settings: Settings, changes: dict[str, str], seen: Seen) -> list[str]:

@@ -1,0 +1,163 @@
+"""Copying a table while it is written to, and following its changes until both are the same.
+
+Why no change is lost and no row comes back: a trigger notes the key of each changed row, in the transaction that changes
+it. Only one session copies and follows, one statement after the other. It sees a note if and only if it sees the change
+that the note is about; then it makes the target's row what the source's row is *in the same snapshot*, or takes it away.
+A copy that was made from an older snapshot is put right by the note that comes with the newer one. So after each
+transaction every key is the same on both sides, or is noted, or has not been copied yet; whatever the order of notes, and
+whatever isolation the application uses.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from psycopg.sql import Composable
+
+from tdev_operators.core.backup.ports import Session
+from tdev_operators.core.database.conversion.statements import Following
+from tdev_operators.core.database.retention.pace import Pacer
+from tdev_operators.core.database.retention.removal import BY_INDEX
+from tdev_operators.core.database.retention.settings import PartitionRule
+from tdev_operators.core.errors import BusyError, ProofFailedError, TdevError
+from tdev_operators.core.sql import load_sql
+
+SMALL = 500  # notes that the switch may find: a matter of milliseconds
+_ROUNDS = 200
+
+
+@dataclass(slots=True)
+class Followed:
+    """What was done so far in this run."""
+
+    copied: int = 0
+    notes: int = 0
+    batches: int = 0
+    pauses: Mapping[str, int] = field(default_factory=dict)
+
+
+class Follower:
+    """Makes a target what its source is. `check` raises when the run is no longer ours."""
+
+    def __init__(
+        self,
+        session: Session,
+        statements: Following,
+        pacer: Pacer,
+        title: str,
+        check: Callable[[], None],
+    ) -> None:
+        """`title` names the source, for people."""
+        self.session, self.statements, self.pacer = session, statements, pacer
+        self._title, self._check = title, check
+        self.followed = Followed(pauses=pacer.reasons)
+
+    def copy(self, after: list[str] | None, size_of_key: int) -> list[str] | None:
+        """Copy the range behind a key; return the key at its end, None when nothing is left behind it."""
+        self._check()
+        started = time.monotonic()
+        marks = {f"after{at}": text for at, text in enumerate(after or [None] * size_of_key)}
+        self.session.rows("BEGIN")
+        try:
+            found = self.session.rows(self.statements.bound(), {**marks, "size": self.pacer.size})
+            if not found or found[0]["upto0"] is None:
+                return None
+            upto = {name: text for name, text in found[0].items() if name != "rows"}
+            self.followed.copied += self.session.touched(self.statements.copy(), {**marks, **upto})
+            waiters = self._waiters()
+            self.session.rows("COMMIT")
+        finally:
+            self._over()
+        self.followed.batches += 1
+        self.pacer.blocked(waiters)
+        self.pacer.rest(self.session, time.monotonic() - started)
+        return list(upto.values())
+
+    def follow(self, *, down_to: int = 0) -> int:
+        """See to what is noted until `down_to` notes or fewer are left; return how many those are.
+
+        Raises:
+            BusyError: the table is written to faster than it can be followed.
+            ProofFailedError: what was seen to differs all the same.
+        """
+        for _ in range(_ROUNDS):
+            self._check()
+            started = time.monotonic()
+            self.session.rows("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            try:
+                self.session.rows(BY_INDEX)
+                notes = self.step()
+                waiters = self._waiters()
+                self.session.rows("COMMIT")
+            finally:
+                self._over()
+            if notes <= down_to:
+                return notes
+            self.pacer.blocked(waiters)
+            self.pacer.rest(self.session, time.monotonic() - started)
+        raise BusyError(f"{self._title} is written to faster than its changes can be followed; try in a quieter hour.")
+
+    def step(self) -> int:
+        """See to the next notes, in the transaction that is open; return how many they were."""
+        statements, session = self.statements, self.session
+        [noted] = session.rows(statements.noted(), {"size": self.pacer.size})
+        if not noted["notes"]:
+            return 0
+        upto = {"upto": noted["upto"]}
+        if noted["went"]:
+            session.rows(statements.empty(), {})
+        session.rows(statements.outdated_go(), upto)
+        session.rows(statements.absent_come(), upto)
+        [off] = session.rows(statements.differing(), upto)
+        if off["rows"]:
+            raise ProofFailedError(
+                f"{off['rows']} rows of {self._title} differ from what was just written beside it; nothing is exchanged. "
+                "Look for what acts on its rows."
+            )
+        session.rows(statements.forget(), upto)
+        self.followed.notes += noted["notes"]
+        return int(noted["notes"])
+
+    def _waiters(self) -> int:
+        [now] = self.session.rows(load_sql("retention/own_transaction"))
+        return int(now["waiters"])
+
+    def _over(self) -> None:
+        with suppress(TdevError):  # after a COMMIT it says only that there is nothing to roll back
+            self.session.rows("ROLLBACK")
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What a proof compared."""
+
+    rows: int
+    spans: int
+    digest: int
+    seconds: float
+
+
+def prove(
+    session: Session, statements: Following, rule: PartitionRule, title: str, leaving_out: Sequence[Composable] = ()
+) -> Proven:
+    """Hold both sides against each other, from one snapshot: how many rows of each value and span, and their digests.
+
+    `leaving_out` are rows that need not be the same, as conditions.
+
+    Raises:
+        ProofFailedError: they differ; it names where.
+    """
+    started = time.monotonic()
+    rows = session.rows(statements.comparison(rule.by, rule.step, leaving_out), {})
+    off = [row for row in rows if (row["rows"], row["total"]) != (row["other_rows"], row["other_total"])]
+    if off:
+        first = off[0]
+        raise ProofFailedError(
+            f"The proof of {title} failed in {len(off)} of {len(rows)} spans: {rule.by} = {first['value']!r} from "
+            f"{first['span']} has {first['rows']} rows here and {first['other_rows']} there"
+            f"{'' if first['rows'] != first['other_rows'] else ', with other content'}. Nothing is exchanged: somebody "
+            "kept changes from being noted, or wrote beside the table. Start with *Undo*, and then anew."
+        )
+    total = sum(int(row["total"]) for row in rows)
+    return Proven(sum(row["rows"] for row in rows), len(rows), total, time.monotonic() - started)

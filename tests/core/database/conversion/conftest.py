@@ -1,0 +1,105 @@
+"""A table that is converted while it is written to, and the runs that do it, each under an id of its own."""
+
+import itertools
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tdev_operators.core.database.conversion.names import Names
+from tdev_operators.core.database.conversion.request import ConversionRequest
+from tdev_operators.core.database.conversion.run import carry_out, look
+from tdev_operators.core.database.conversion.state import read_state
+from tdev_operators.core.database.ports import CarePorts
+from tdev_operators.core.database.retention.settings import PartitionRule
+from tests.backup_sets import open_store
+from tests.core.database.retention.conftest import INDEX, METRICS, ROWS, RULE, World
+
+_RUNS = itertools.count(1)
+SUNDAY = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)  # inside the maintenance window
+PARTITIONS = PartitionRule(
+    by="importance",
+    values=("low", "normal", "high"),
+    step="week",
+    ahead_days=21,
+    keep_days=14,
+    room_percent=130.0,
+    unwatched_gb=20.0,
+)
+
+
+@dataclass
+class Conversion(World):
+    """A database, a bucket, and what the settings say about partitions."""
+
+    clock: Any = lambda: SUNDAY  # noqa: E731  a clock is a function
+    hosts: Any = None
+    database_host: str = ""
+
+    @property
+    def settings(self):
+        settings = super().settings
+        recovery = settings.recovery.model_copy(update={"database_host": self.database_host})
+        return settings.model_copy(update={"recovery": recovery})
+
+    @property
+    def ports(self):
+        system = SimpleNamespace(hosts=self.hosts or {})
+        return CarePorts(
+            system=system,  # type: ignore[arg-type]
+            database=self.database,
+            server=lambda _name: self.database,
+            store=self.store,
+            clock=self.clock,
+        )
+
+    def request(self, action="convert", **asked):
+        return ConversionRequest(f"partition-test-{next(_RUNS)}", action=action, **asked)
+
+    def carry_out(self, action="convert", *, ports=None, **asked):
+        return carry_out(
+            ports or self.ports,
+            self.settings,
+            self.request(action, **asked),
+            journal=lambda *line: self.journal.append(line),
+        )
+
+    def look(self, action="convert", **asked):
+        return look(self.ports, self.settings, self.request(action, **asked))
+
+    @property
+    def phase(self):
+        with self.database.session() as session:
+            return read_state(session, Names.of(self.rule)).phase
+
+    def catalogue(self):
+        """Every relation, trigger, function and index there is, with its number."""
+        return set(
+            self.sql.execute(
+                "SELECT 'relation', oid, relname::text, relkind::text FROM pg_class"
+                " WHERE relnamespace::regnamespace::text !~ '^(pg_|information)'"
+                " UNION SELECT 'function', oid, proname, '' FROM pg_proc WHERE pronamespace::regnamespace::text !~ '^(pg_|inf)'"
+                " UNION SELECT 'trigger', oid, tgname, '' FROM pg_trigger"
+            ).fetchall()
+        )
+
+    def one(self, query, *values):
+        return self.sql.execute(query, values or None).fetchone()[0]
+
+
+@pytest.fixture
+def world(source, sql, s3_server, bucket):
+    """An empty database with a bucket."""
+    with open_store(s3_server.endpoint_url, s3_server.access_key, s3_server.secret_key) as store:
+        yield Conversion(source, store, bucket, sql, rule=RULE.model_copy(update={"partitions": PARTITIONS}))
+
+
+@pytest.fixture
+def metrics(world):
+    """The table with its rows and an index on the time."""
+    world.sql.execute(METRICS)
+    world.sql.execute(INDEX)
+    world.sql.execute(ROWS.format("metrics"))
+    return world
