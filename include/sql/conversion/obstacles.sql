@@ -26,7 +26,7 @@ FROM pg_trigger AS trig
 WHERE
     trig.tgrelid = %(oid)s
     AND NOT trig.tgisinternal
-    AND trig.tgname NOT IN ('tdev_note_changes', 'tdev_note_truncate')
+    AND trig.tgname NOT IN ('tdev_note_changes', 'tdev_note_truncate', 'tdev_note_exchange')
 UNION ALL
 SELECT
     'acts when its rows change' AS kind,

@@ -26,7 +26,8 @@ FROM pg_trigger AS trig
 WHERE
     NOT trig.tgisinternal
     AND trig.tgenabled <> 'D'
-    AND trig.tgname <> 'tdev_note_changes' -- a conversion of ours, which follows whatever happens to a row
+    -- a conversion of ours, which follows whatever happens to a row
+    AND trig.tgname NOT IN ('tdev_note_changes', 'tdev_note_exchange')
     AND trig.tgtype & 8 = 8
     AND trig.tgrelid IN (
         SELECT %(oid)s::oid

@@ -74,8 +74,8 @@ class Follower:
         self.pacer.rest(self.session, time.monotonic() - started)
         return list(upto.values())
 
-    def follow(self, *, down_to: int = 0) -> int:
-        """See to what is noted until `down_to` notes or fewer are left; return how many those are.
+    def follow(self) -> None:
+        """See to what is noted until next to nothing is left.
 
         Raises:
             BusyError: the table is written to faster than it can be followed.
@@ -83,25 +83,25 @@ class Follower:
         """
         for _ in range(_ROUNDS):
             self._check()
-            started = time.monotonic()
+            started, size = time.monotonic(), max(self.pacer.size, SMALL + 1)
             self.session.rows("BEGIN ISOLATION LEVEL REPEATABLE READ")
             try:
-                self.session.rows(BY_INDEX)
-                notes = self.step()
+                notes = self.step(size)
                 waiters = self._waiters()
                 self.session.rows("COMMIT")
             finally:
                 self._over()
-            if notes <= down_to:
-                return notes
+            if notes <= SMALL:
+                return
             self.pacer.blocked(waiters)
             self.pacer.rest(self.session, time.monotonic() - started)
         raise BusyError(f"{self._title} is written to faster than its changes can be followed; try in a quieter hour.")
 
-    def step(self) -> int:
+    def step(self, size: int = SMALL) -> int:
         """See to the next notes, in the transaction that is open; return how many they were."""
         statements, session = self.statements, self.session
-        [noted] = session.rows(statements.noted(), {"size": self.pacer.size})
+        session.rows(BY_INDEX)
+        [noted] = session.rows(statements.noted(), {"size": size})
         if not noted["notes"]:
             return 0
         upto = {"upto": noted["upto"]}

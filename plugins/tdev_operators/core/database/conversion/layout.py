@@ -37,8 +37,8 @@ def layout(
         parts = tuple(_parts(table, new, rule, classes, now, oldest, numbered=True))
     if len(parts) > MOST:
         raise InputError(
-            f"{table} would get {len(parts)} partitions, and more than {MOST} slow every statement down; choose a longer "
-            "partitions.step, or fewer days."
+            f"{table} would get {len(parts)} partitions, and more than {MOST} slow every statement down; choose a "
+            "longer partitions.step, or fewer days."
         )
     return parts
 

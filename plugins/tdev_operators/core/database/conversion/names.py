@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from tdev_operators.core.backup.database.names import fitting
 from tdev_operators.core.database.retention.settings import RetentionRule
 
-ROW_TRIGGER, TRUNCATE_TRIGGER = "tdev_note_changes", "tdev_note_truncate"
+# include/sql knows them: a retention that meets them goes on.
+ROW_TRIGGER, TRUNCATE_TRIGGER, GUARD = "tdev_note_changes", "tdev_note_truncate", "tdev_note_exchange"
 _NEW, _OLD = "_partitioned", "_before_partitions"
 
 

@@ -1,6 +1,6 @@
-"""A conversion from plan to switch, the way back, and its end. A retry, or a run weeks later, goes on where this one was.
+"""A conversion from plan to exchange, the way back, and its end. Another run goes on where the last one was.
 
-made -> copying -> switched -> (undone): the phase stands in the catalogue, written in the transaction that makes it true.
+made, copying, switched, undone: the phase stands in the catalogue, written in the transaction that makes it true.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,13 +15,13 @@ from tdev_operators.core.backup.database.catalogue import pin
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.alone import alone
 from tdev_operators.core.database.conversion import statements, told
-from tdev_operators.core.database.conversion.following import SMALL, Follower, Proven, prove
+from tdev_operators.core.database.conversion.following import Follower, Proven, prove
 from tdev_operators.core.database.conversion.names import Names, new_name
 from tdev_operators.core.database.conversion.plan import Plan, in_the_way, obstacles, read_plan, refusals, shown
 from tdev_operators.core.database.conversion.request import ConversionRequest, rule_of
 from tdev_operators.core.database.conversion.state import Mark, State, read_state
 from tdev_operators.core.database.conversion.statements import Following, Making
-from tdev_operators.core.database.conversion.switch import Exchange, as_owner, evidence_of, patiently
+from tdev_operators.core.database.conversion.switch import Exchange, as_owner, evidence_of, patiently, wait_for_older
 from tdev_operators.core.database.parameters import put
 from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.database.retention.pace import Pacer
@@ -70,8 +70,8 @@ def carry_out(
 ) -> CheckResult:
     """Convert the table, take that back, or end the way back; return what was done.
 
-    `journal` notes what is going to be made, exchanged or dropped, and raises where that cannot be noted; `check` raises
-    when the run is no longer ours.
+    `journal` notes what is going to be made, exchanged or dropped, and raises where that cannot be noted; `check`
+    raises when the run is no longer ours.
 
     Raises:
         InputError, AccessDeniedError: it is refused, and nothing was touched.
@@ -163,7 +163,8 @@ class _Work:
         """Make what is missing, copy, follow, prove, exchange."""
         state = read_state(self.session, self.names)
         if state.phase == "switched":
-            return told.converted_before(self.names.title, state.mark.switched_at)
+            before = told.converted_before(self.names.title, state.mark.switched_at)
+            return self._written(before, "partition_switched", 0.0)
         if state.phase == "undone":
             self._clear(state)
             state = read_state(self.session, self.names)
@@ -175,7 +176,7 @@ class _Work:
         if not self._copied(follower, plan, mark):
             return told.waits_for_window(self.names.title, follower.followed)
         self._index(plan, mark)
-        follower.follow(down_to=SMALL)
+        follower.follow()
         proven = self._prove(follower)
         if self._is_over():
             return told.waits_for_window(self.names.title, follower.followed)
@@ -197,7 +198,7 @@ class _Work:
         table = read_table(self.session, self.rule)
         making, owner = self._making(table, state.mark), self._owner(table)
         follower = self._follower(table, making, forward=False)
-        follower.follow(down_to=SMALL)
+        follower.follow()
         proven = self._prove(follower, back=True)
         self.journal("partition_undo_intended", {"table": self.names.title, "rows": proven.rows})
         seconds, done = self._exchange(making, owner, state.mark, follower, forward=False)
@@ -266,8 +267,8 @@ class _Work:
             )
         making = self._making(read_table(self.session, self.rule), state.mark)
         lines = [
-            f"-- {title}, {state.aside_bytes} bytes, replaced at {state.mark.switched_at}; since then read "
-            f"{max(0, now['reads'] - state.mark.reads)} times (back-ups read every table), written to never",
+            (f"-- {title}, {state.aside_bytes} bytes, replaced at {state.mark.switched_at}; since then read "
+            f"{max(0, now['reads'] - state.mark.reads)} times (back-ups read every table), written to never"),
             *map(shown_statement, (*making.no_triggers(self.names.table), *making.gone(self.names.old))),
         ]
         return lines, found
@@ -320,7 +321,7 @@ class _Work:
             if after is None:
                 self.progress(f"{follower.followed.copied} rows of {self.names.title} are copied")
             elif follower.followed.batches % 20 == 0:
-                follower.follow(down_to=SMALL)
+                follower.follow()
                 self.progress(f"{follower.followed.copied} rows of {self.names.title} are copied so far")
         return True
 
@@ -371,6 +372,8 @@ class _Work:
         """Take away what a conversion made, unless it has the name; nothing of the old table was touched."""
         if state.phase == "none":
             return
+        if state.phase == "undone":  # the guard of the exchange stays until nobody needs it
+            wait_for_older(self.session, self.settings, state.mark.exchanged)
         table = read_table(self.session, self.rule)
         making, owner = self._making(table, state.mark), self._owner(table)
 

@@ -1,4 +1,4 @@
-"""How far a conversion is, by what stands in the catalogue: one comment, written in the transaction that makes it true."""
+"""How far a conversion is: one comment in the catalogue, written in the transaction that makes it true."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -25,7 +25,9 @@ class Renamed:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What is written down beside the notes. `evidence` is by what a trigger is known that was never disabled."""
+    """What is written down beside the notes. `evidence` is by what a trigger is known that was never disabled,
+    `exchanged` the transaction that exchanged the tables.
+    """
 
     phase: Phase = "none"
     run_id: str = ""
@@ -35,6 +37,7 @@ class Mark:
     renamed: tuple[Renamed, ...] = ()
     evidence: str = ""
     switched_at: str = ""
+    exchanged: str = ""
     reads: int = 0
     writes: int = 0
 
@@ -93,10 +96,9 @@ def read_state(session: Session, names: Names) -> State:
     is_old = mark.phase in ("made", "copying", "undone")
     aside = relation(names.new if is_old else names.old)
     expected = (mark.old_oid, mark.new_oid) if is_old else (mark.new_oid, mark.old_oid)
-    gone = mark.phase == "undone" and aside is None
-    if live["oid"] != expected[0] or not (gone or (aside is not None and aside["oid"] == expected[1])):
+    if aside is None or (live["oid"], aside["oid"]) != expected:
         raise InputError(
             f"What is called {names.title} and what stands beside it are other tables than when {mark.run_id} made "
             "them; look by hand, nothing is touched."
         )
-    return State(mark, live["oid"], live["kind"], live["bytes"], aside["bytes"] if aside else 0)
+    return State(mark, live["oid"], live["kind"], live["bytes"], aside["bytes"])

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Composable, Composed
 
 from tdev_operators.core.backup.database.names import fitting
 from tdev_operators.core.database.conversion.layout import Part
-from tdev_operators.core.database.conversion.names import ROW_TRIGGER, TRUNCATE_TRIGGER, Names
+from tdev_operators.core.database.conversion.names import GUARD, ROW_TRIGGER, TRUNCATE_TRIGGER, Names
 from tdev_operators.core.database.retention.ahead import LIKE, with_options
 from tdev_operators.core.database.retention.columns import Column, digest_of, name_of
 from tdev_operators.core.database.retention.statements import Statements, moment_text, text_of
@@ -75,11 +75,17 @@ class Making:
     def note(self) -> Composed:
         """Make the function that notes a change: with the owner's rights, whoever changes the row.
 
-        It can hardly fail, so that the application's writes do not: it adds a line, and that is all.
+        It can hardly fail, so that the application's writes do not: it adds a line, and that is all. As the guard of an
+        exchange it refuses a writer whose snapshot is older, and who could not see what came last, with the error after
+        which such a transaction (REPEATABLE READ, SERIALIZABLE) is to be tried again.
         """
         into = SQL("INSERT INTO {} ({}) VALUES ").format(self._changes, self._marks())
         body = SQL(
-            "BEGIN IF TG_OP = 'TRUNCATE' THEN INSERT INTO {changes} DEFAULT VALUES; RETURN NULL; END IF;"
+            "BEGIN IF TG_WHEN = 'BEFORE' THEN"
+            " IF NOT pg_visible_in_snapshot(TG_ARGV[0]::xid8, pg_current_snapshot()) THEN"
+            " RAISE EXCEPTION 'could not serialize access: the table was exchanged meanwhile'"
+            " USING ERRCODE = 'serialization_failure'; END IF; RETURN NULL; END IF;"
+            " IF TG_OP = 'TRUNCATE' THEN INSERT INTO {changes} DEFAULT VALUES; RETURN NULL; END IF;"
             " IF TG_OP <> 'INSERT' THEN {into} ({old}); END IF;"
             " IF TG_OP <> 'DELETE' THEN {into} ({new}); END IF; RETURN NULL; END"
         ).format(changes=self._changes, into=into, old=self._fields("OLD"), new=self._fields("NEW"))
@@ -87,6 +93,13 @@ class Making:
             "-- notes which rows change\nCREATE FUNCTION {} () RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
             " SET search_path = pg_catalog, pg_temp AS {}"
         ).format(self._note, text_of(body.as_string().replace("%%", "%")))
+
+    def guard(self, table: str, xid: str) -> Composed:
+        """Refuse writers whose snapshot is older than the transaction `xid`, which exchanged the tables."""
+        return SQL(
+            "-- nobody writes by an old snapshot\nCREATE TRIGGER {} BEFORE INSERT OR UPDATE OR DELETE ON {}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION {} ({})"
+        ).format(name_of(GUARD), name_of(self.names.schema, table), self._note, text_of(xid))
 
     def triggers(self, source: str) -> tuple[Composed, ...]:
         """Note the changes of a table from now on, also those of a replica's role (ENABLE ALWAYS)."""
@@ -115,7 +128,7 @@ class Making:
             SQL("-- changes are noted no more\nDROP TRIGGER IF EXISTS {} ON {}").format(
                 name_of(trigger), name_of(self.names.schema, source)
             )
-            for trigger in (ROW_TRIGGER, TRUNCATE_TRIGGER)
+            for trigger in (ROW_TRIGGER, TRUNCATE_TRIGGER, GUARD)
         )
 
     def remark(self, text: str) -> Composed:

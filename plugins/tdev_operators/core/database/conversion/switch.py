@@ -1,4 +1,4 @@
-"""The exchange of two tables under one lock, forward and back: names, sequences, rights, comment, and who is followed."""
+"""The exchange of two tables under one lock, forward and back: names, sequences, rights, comment, triggers."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,18 +10,18 @@ from psycopg.sql import SQL
 
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.conversion import statements
-from tdev_operators.core.database.conversion.following import SMALL, Follower
+from tdev_operators.core.database.conversion.following import Follower
 from tdev_operators.core.database.conversion.names import Names, new_name, old_name
 from tdev_operators.core.database.conversion.state import Mark, Renamed
 from tdev_operators.core.database.conversion.statements import Making
 from tdev_operators.core.database.retention.columns import name_of
-from tdev_operators.core.database.retention.removal import BY_INDEX
 from tdev_operators.core.errors import BusyError, InputError, ProofFailedError, TdevError
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
 
 _PAUSE_SECONDS = 0.2
 _TRIGGERS = 2
+_ALL = 1_000_000  # nobody writes any more: what is left is little
 
 
 @contextmanager
@@ -46,17 +46,16 @@ def patiently(session: Session, settings: Settings, oid: int, work: Callable[[],
     """
     rules = settings.retention
     for attempt in range(1, rules.tries + 1):
-        holder = _holder(session, oid, rules.lock_timeout_ms / 1000)
-        try:
-            if holder:
-                raise BusyError(f"{holder} holds the table; end that, or wait for it.")
-            return work()
-        except BusyError as error:
-            if attempt == rules.tries:
-                named = _holder(session, oid, 0)
-                raise BusyError(f"{error} It was held by {named}.") if named and not holder else error from None
+        why = _holder(session, oid, rules.lock_timeout_ms / 1000)
+        if not why:
+            try:
+                return work()
+            except BusyError as error:
+                why = f"{_holder(session, oid, 0)} ({error})"
+        if attempt == rules.tries:
+            break
         time.sleep(_PAUSE_SECONDS * attempt)
-    return 0.0
+    raise BusyError(f"The table is held by {why}; end that, or wait for it. Another try goes on.")
 
 
 def evidence_of(session: Session, oid: int) -> str:
@@ -76,7 +75,7 @@ def evidence_of(session: Session, oid: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """An exchange of the table that has the name (`live`) with the one beside it; `forward`: that is the partitioned one."""
+    """An exchange of the table that has the name with the one beside it; `forward`: that is the partitioned one."""
 
     session: Session
     settings: Settings
@@ -100,12 +99,11 @@ class Exchange:
         ended: list[Mark] = []
 
         def work() -> float:
-            self.follower.follow(down_to=SMALL)
+            self.follower.follow()
             with as_owner(self.session, self.owner):
                 self.session.rows(statements.locking(self.names.schema, self.names.table, self._aside), {})
                 locked_at = time.monotonic()
-                self.session.rows(BY_INDEX)
-                while self.follower.step():
+                while self.follower.step(_ALL):
                     pass
                 self._refuse_changed(mark)
                 ended[:] = [self._exchanged(mark, now)]
@@ -172,8 +170,10 @@ class Exchange:
         for one in mark.renamed:
             self._rename(one.kind, table, one.new if self.forward else one.old, one.name)
         self._hand_over_sequences(mark)
+        [own] = self.session.rows(load_sql("retention/own_transaction"))
+        self._run(self.making.guard(table, own["xid"]))
         if not self.forward:
-            done = replace(mark, phase="undone", evidence="", switched_at=now)
+            done = replace(mark, phase="undone", evidence="", switched_at=now, exchanged=own["xid"])
         else:
             self._run(*self.making.triggers(table))
             [counted] = self._rows("conversion/counters", mark.old_oid) or [{"reads": 0, "writes": 0}]
@@ -182,6 +182,7 @@ class Exchange:
                 phase="switched",
                 evidence=evidence_of(self.session, mark.new_oid),
                 switched_at=now,
+                exchanged=own["xid"],
                 reads=counted["reads"],
                 writes=counted["writes"],
             )
@@ -230,6 +231,19 @@ class Exchange:
     def _run(self, *each: Any) -> None:
         for statement in each:
             self.session.rows(statement, {})
+
+
+def wait_for_older(session: Session, settings: Settings, xid: str) -> None:
+    """Wait until nobody has a snapshot any more that is older than a transaction.
+
+    Raises:
+        BusyError: somebody still has; it names him.
+    """
+    deadline = time.monotonic() + settings.retention.pace.pause_seconds
+    while older := session.rows(load_sql("conversion/older_snapshots"), {"xid": xid}):
+        if time.monotonic() > deadline:
+            raise BusyError(f"{older[0]['holder']} sees the table as it was before the exchange; wait for its end.")
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _holder(session: Session, oid: int, seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Partitions ahead of time, so that a row finds its own; and what stands in a DEFAULT partition, the net below them.
 
-Each is made beside the table and attached, in a transaction of its own: a table that is being dropped from, and one that
-is being added to, never wait for each other.
+Each is made beside the table and attached, in a transaction of its own: when one cannot be made, or one cannot be
+dropped, that undoes none of the others.
 """
 
 import time
@@ -101,7 +101,7 @@ def partitions_ahead(
 def missing_of(
     rows: Sequence[Mapping[str, Any]], time_column: str, rule: PartitionRule, now: datetime
 ) -> tuple[Parent, ...]:
-    """Return what is partitioned by time, and which partitions it lacks, by include/sql/retention/partitions.sql. Pure."""
+    """Return what is partitioned by time, and what it lacks (include/sql/retention/partitions.sql). Pure."""
     found: dict[int, Parent] = {}
     open_ended: set[int] = set()
     for row in rows:

@@ -19,7 +19,7 @@ class RetentionException(Section):
 
 
 class PartitionRule(Section):
-    """`[retention.rules.partitions]`: the table in partitions by a column's values, then by time. See docs/retention.md."""
+    """`[retention.rules.partitions]`: partitions by a column's values, then by time. See docs/retention.md."""
 
     by: Text
     values: Annotated[tuple[Text, ...], Field(min_length=1)]  # those that go at the same age share a partition
