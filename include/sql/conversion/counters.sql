@@ -1,6 +1,8 @@
--- one row: how often the table %(oid)s was read and written, by the server's statistics
+-- one row: how often the table %(oid)s was read, by the server's statistics, and the next transaction's number
 SELECT
-    (coalesce(stat.seq_scan, 0) + coalesce(stat.idx_scan, 0))::bigint AS reads,
-    (stat.n_tup_ins + stat.n_tup_upd + stat.n_tup_del)::bigint AS writes
-FROM pg_stat_all_tables AS stat
-WHERE stat.relid = %(oid)s
+    coalesce((
+        SELECT coalesce(stat.seq_scan, 0) + coalesce(stat.idx_scan, 0)
+        FROM pg_stat_all_tables AS stat
+        WHERE stat.relid = %(oid)s
+    ), 0)::bigint AS reads,
+    pg_snapshot_xmax(pg_current_snapshot())::text AS next_xid

@@ -1,6 +1,7 @@
 """A table that is converted while it is written to, and the runs that do it, each under an id of its own."""
 
 import itertools
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from tdev_operators.core.database.conversion.run import carry_out, look
 from tdev_operators.core.database.conversion.state import read_state
 from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.database.retention.settings import PartitionRule
+from tdev_operators.core.errors import BusyError
 from tests.backup_sets import open_store
 from tests.core.database.retention.conftest import INDEX, METRICS, ROWS, RULE, World
 
@@ -28,6 +30,17 @@ PARTITIONS = PartitionRule(
     room_percent=130.0,
     unwatched_gb=20.0,
 )
+
+
+def patiently(work, seconds=10):
+    """Do it as soon as the session before, whose end the server has not noticed yet, has let go of its lock."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return work()
+        except BusyError as error:
+            if "is at work in the database" not in str(error) or time.monotonic() > deadline:
+                raise
 
 
 @dataclass
@@ -58,16 +71,19 @@ class Conversion(World):
     def request(self, action="convert", **asked):
         return ConversionRequest(f"partition-test-{next(_RUNS)}", action=action, **asked)
 
-    def carry_out(self, action="convert", *, ports=None, **asked):
-        return carry_out(
-            ports or self.ports,
-            self.settings,
-            self.request(action, **asked),
-            journal=lambda *line: self.journal.append(line),
-        )
+    def carry_out(self, action="convert", *, ports=None, wait_seconds=10, **asked):
+        def work():
+            return carry_out(
+                ports or self.ports,
+                self.settings,
+                self.request(action, **asked),
+                journal=lambda *line: self.journal.append(line),
+            )
+
+        return patiently(work, wait_seconds)
 
     def look(self, action="convert", **asked):
-        return look(self.ports, self.settings, self.request(action, **asked))
+        return patiently(lambda: look(self.ports, self.settings, self.request(action, **asked)))
 
     @property
     def phase(self):
@@ -80,7 +96,8 @@ class Conversion(World):
             self.sql.execute(
                 "SELECT 'relation', oid, relname::text, relkind::text FROM pg_class"
                 " WHERE relnamespace::regnamespace::text !~ '^(pg_|information)'"
-                " UNION SELECT 'function', oid, proname, '' FROM pg_proc WHERE pronamespace::regnamespace::text !~ '^(pg_|inf)'"
+                " UNION SELECT 'function', oid, proname, '' FROM pg_proc"
+                " WHERE pronamespace::regnamespace::text !~ '^(pg_|information)'"
                 " UNION SELECT 'trigger', oid, tgname, '' FROM pg_trigger"
             ).fetchall()
         )

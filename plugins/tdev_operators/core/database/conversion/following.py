@@ -139,7 +139,12 @@ class Proven:
 
 
 def prove(
-    session: Session, statements: Following, rule: PartitionRule, title: str, leaving_out: Sequence[Composable] = ()
+    session: Session,
+    statements: Following,
+    rule: PartitionRule,
+    title: str,
+    remedy: str,
+    leaving_out: Sequence[Composable] = (),
 ) -> Proven:
     """Hold both sides against each other, from one snapshot: how many rows of each value and span, and their digests.
 
@@ -156,8 +161,8 @@ def prove(
         raise ProofFailedError(
             f"The proof of {title} failed in {len(off)} of {len(rows)} spans: {rule.by} = {first['value']!r} from "
             f"{first['span']} has {first['rows']} rows here and {first['other_rows']} there"
-            f"{'' if first['rows'] != first['other_rows'] else ', with other content'}. Nothing is exchanged: somebody "
-            "kept changes from being noted, or wrote beside the table. Start with *Undo*, and then anew."
+            f"{'' if first['rows'] != first['other_rows'] else ', with other content'}. Nothing is exchanged: changes "
+            f"were kept from being noted, or somebody wrote beside the table. {remedy}"
         )
     total = sum(int(row["total"]) for row in rows)
     return Proven(sum(row["rows"] for row in rows), len(rows), total, time.monotonic() - started)

@@ -269,8 +269,10 @@ def shown(plan: Plan) -> list[str]:
     making, names = plan.making, plan.names
     lines = [
         f"-- {names.title}: about {plan.table.rows_about} rows, {plan.bytes} bytes; {plan.leaves} partitions",
-        (f"-- its key becomes ({', '.join(key.name for key in making.keys)}): that "
-        f"({', '.join(key.name for key in plan.table.key)}) alone is unique is no longer enforced by the server"),
+        (
+            f"-- its key becomes ({', '.join(key.name for key in making.keys)}): that "
+            f"({', '.join(key.name for key in plan.table.key)}) alone is unique is no longer enforced by the server"
+        ),
     ]
     every = [*plan.made(), *making.triggers(names.table)]
     every += [statements.index(new_name(one["name"]), (names.schema, names.new), one) for one in plan.indexes]

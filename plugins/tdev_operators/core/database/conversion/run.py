@@ -137,10 +137,10 @@ class _Work:
 
     def look(self) -> Looked:
         """Say what would be done, and what refuses it."""
-        state = read_state(self.session, self.names)
         found: list[TdevError] = []
         lines: list[str] = []
         try:
+            state = read_state(self.session, self.names)
             match self.request.action:
                 case "convert":
                     lines, found = self._look_forward(state)
@@ -258,17 +258,17 @@ class _Work:
         until = datetime.fromisoformat(state.mark.switched_at) + timedelta(days=self.wanted.keep_days)
         if self.ports.clock() < until:
             found.append(InputError(f"{title} stays until {until:%Y-%m-%d %H:%M} UTC (partitions.keep_days)."))
-        [now] = self.session.rows(load_sql("conversion/counters"), {"oid": state.mark.old_oid}) or [
-            {"reads": 0, "writes": 0}
-        ]
-        if now["writes"] > state.mark.writes:
-            found.append(
-                InputError(f"{title} was written to {now['writes'] - state.mark.writes} times since; find out by whom.")
-            )
+        [now] = self.session.rows(load_sql("conversion/counters"), {"oid": state.mark.old_oid})
+        written = statements.written_since(self.names.schema, self.names.old)
+        [since] = self.session.rows(written, {"since": state.mark.since})
+        if since["rows"]:
+            found.append(InputError(f"{since['rows']} rows of {title} were written since; find out by whom."))
         making = self._making(read_table(self.session, self.rule), state.mark)
         lines = [
-            (f"-- {title}, {state.aside_bytes} bytes, replaced at {state.mark.switched_at}; since then read "
-            f"{max(0, now['reads'] - state.mark.reads)} times (back-ups read every table), written to never"),
+            (
+                f"-- {title}, {state.aside_bytes} bytes, replaced at {state.mark.switched_at}; since then read "
+                f"{max(0, now['reads'] - state.mark.reads)} times (back-ups read every table)"
+            ),
             *map(shown_statement, (*making.no_triggers(self.names.table), *making.gone(self.names.old))),
         ]
         return lines, found
@@ -358,7 +358,8 @@ class _Work:
         if back:
             [now] = self.session.rows(load_sql("retention/now"))
             due = Statements(follower.statements.table, classes_of(self.rule, now["now"])).due
-        proven = prove(self.session, follower.statements, self.wanted, self.names.title, due)
+        remedy = "Compare the two by hand." if back else "Start with *Undo*, and then anew."
+        proven = prove(self.session, follower.statements, self.wanted, self.names.title, remedy, due)
         self.progress(f"{proven.rows} rows of {self.names.title} in {proven.spans} spans are proven the same")
         return proven
 

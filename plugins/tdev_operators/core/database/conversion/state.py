@@ -25,8 +25,10 @@ class Renamed:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What is written down beside the notes. `evidence` is by what a trigger is known that was never disabled,
-    `exchanged` the transaction that exchanged the tables.
+    """What is written down beside the notes.
+
+    `evidence` is by what triggers are known that were never disabled, `exchanged` the transaction that exchanged the
+    tables, `since` the first that can have begun behind it; `reads` is what the server had counted by then.
     """
 
     phase: Phase = "none"
@@ -38,8 +40,8 @@ class Mark:
     evidence: str = ""
     switched_at: str = ""
     exchanged: str = ""
+    since: str = ""
     reads: int = 0
-    writes: int = 0
 
     def text(self) -> str:
         """Return it as a comment; `of_text` is the inverse."""

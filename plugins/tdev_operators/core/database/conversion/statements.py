@@ -363,6 +363,14 @@ def owned_by(sequence: tuple[str, str], table: tuple[str, str], column: str) -> 
     return SQL("-- whose it is\nALTER SEQUENCE {} OWNED BY {}").format(name_of(*sequence), name_of(*table, column))
 
 
+def written_since(schema: str, table: str) -> Composed:
+    """Count the rows that a transaction from `%(since)s` on has written."""
+    return SQL(
+        "-- one row: how many rows are younger than a transaction\nSELECT count(*) AS rows FROM {} AS t"
+        " WHERE age(t.xmin) <= age(%(since)s::xid8::xid)"
+    ).format(name_of(schema, table))
+
+
 def locking(schema: str, *tables: str) -> Composed:
     """Keep everybody from tables until the transaction ends."""
     return SQL("-- nobody reads or writes\nLOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(

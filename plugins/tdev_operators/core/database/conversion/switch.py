@@ -176,15 +176,15 @@ class Exchange:
             done = replace(mark, phase="undone", evidence="", switched_at=now, exchanged=own["xid"])
         else:
             self._run(*self.making.triggers(table))
-            [counted] = self._rows("conversion/counters", mark.old_oid) or [{"reads": 0, "writes": 0}]
+            [counted] = self._rows("conversion/counters", mark.old_oid)
             done = replace(
                 mark,
                 phase="switched",
                 evidence=evidence_of(self.session, mark.new_oid),
                 switched_at=now,
                 exchanged=own["xid"],
+                since=counted["next_xid"],
                 reads=counted["reads"],
-                writes=counted["writes"],
             )
         self._run(self.making.remark(done.text()))
         return done

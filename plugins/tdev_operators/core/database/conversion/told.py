@@ -46,8 +46,10 @@ def converted(
         "when all is well.",
         coverage=Coverage(seen=(names.title,)),
         details=(
-            (f"its key is ({', '.join(key.name for key in plan.making.keys)}) now: that "
-            f"({', '.join(key.name for key in plan.table.key)}) alone is unique is no longer enforced by the server"),
+            (
+                f"its key is ({', '.join(key.name for key in plan.making.keys)}) now: that "
+                f"({', '.join(key.name for key in plan.table.key)}) alone is unique is no longer enforced by the server"
+            ),
             *_pauses(followed),
         ),
     )
