@@ -106,6 +106,14 @@ class Conversion(World):
         return self.sql.execute(query, values or None).fetchone()[0]
 
 
+def drop_newest(world, parent):
+    """Drop the last partition of a table, which was made ahead of time; return its name."""
+    tree = f"pg_partition_tree('{parent}')"
+    newest = world.one(f"SELECT max(relid::text) FROM {tree} WHERE isleaf AND relid::text !~ 'rest'")
+    world.sql.execute(f"DROP TABLE {newest}")
+    return newest
+
+
 @pytest.fixture
 def world(source, sql, s3_server, bucket):
     """An empty database with a bucket."""

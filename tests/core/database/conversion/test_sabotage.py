@@ -34,7 +34,7 @@ def check_nothing_was_exchanged(world, rows):
     ("step", "statements", "sentence"),
     [
         ("_copied", [DISABLED, NAMELESS, ENABLED], "The proof of public.metrics failed in 1 of 36 spans"),
-        ("_copied", [DISABLED, "DELETE FROM metrics WHERE id = 5", ENABLED], "has 9 rows here and 1. there"),
+        ("_copied", [DISABLED, "DELETE FROM metrics WHERE id = 5", ENABLED], "has 62 rows here and 63 there"),
         ("_copied", ["UPDATE metrics_partitioned SET value = 0 WHERE id = 6"], "with other content"),
         ("_copied", ["DELETE FROM metrics_partitioned WHERE id = 6"], "The proof of public.metrics failed"),
         ("_copied", [NAMELESS, "DELETE FROM metrics_tdev_changes"], "The proof of public.metrics failed"),

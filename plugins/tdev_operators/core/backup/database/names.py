@@ -1,6 +1,7 @@
 """A server's databases as they are called: found by name or by OID, which a rename does not change, and renamed."""
 
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
@@ -26,6 +27,13 @@ def name_of(session: Session, oid: int) -> str:
 def fitting(name: str, suffix: str) -> str:
     """Return the name with the suffix, cut in front of it to what PostgreSQL takes."""
     return name.encode()[: LONGEST_NAME - len(suffix)].decode(errors="ignore") + suffix
+
+
+def distinct(name: str, suffix: str) -> str:
+    """Return the name with the suffix; where it has to be cut, with a mark by which it differs from others cut likewise."""
+    if len((name + suffix).encode()) <= LONGEST_NAME:
+        return name + suffix
+    return fitting(name, f"_{sha256(name.encode()).hexdigest()[:6]}{suffix}")
 
 
 def renaming(old: str, new: str) -> Composed:

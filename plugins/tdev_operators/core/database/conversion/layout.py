@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tdev_operators.core.backup.database.names import fitting
+from tdev_operators.core.backup.database.names import distinct
 from tdev_operators.core.database.retention.ahead import rest_name
 from tdev_operators.core.database.retention.rules import RowClass
 from tdev_operators.core.database.retention.settings import PartitionRule
@@ -32,9 +32,7 @@ def layout(
     Raises:
         InputError: they would be too many.
     """
-    parts = tuple(_parts(table, new, rule, classes, now, oldest, numbered=False))
-    if len({part.name for part in parts}) < len(parts):  # names that are cut off may become equal
-        parts = tuple(_parts(table, new, rule, classes, now, oldest, numbered=True))
+    parts = tuple(_parts(table, new, rule, classes, now, oldest))
     if len(parts) > MOST:
         raise InputError(
             f"{table} would get {len(parts)} partitions, and more than {MOST} slow every statement down; choose a "
@@ -44,17 +42,10 @@ def layout(
 
 
 def _parts(
-    table: str,
-    new: str,
-    rule: PartitionRule,
-    classes: Sequence[RowClass],
-    now: datetime,
-    oldest: datetime | None,
-    *,
-    numbered: bool,
+    table: str, new: str, rule: PartitionRule, classes: Sequence[RowClass], now: datetime, oldest: datetime | None
 ) -> Iterator[Part]:
-    for number, group in enumerate(groups_of(rule, classes), start=1):
-        name = fitting(table, f"_{number}") if numbered else fitting(f"{table}_{'_'.join(group.values)}", "")
+    for group in groups_of(rule, classes):
+        name = distinct(f"{table}_{'_'.join(group.values)}", "")
         yield Part(name, new, values=group.values)
         for span in spans_of(rule, group, now, oldest):
             yield Part(part_name(name, span), name, span=span)

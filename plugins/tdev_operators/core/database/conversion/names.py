@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tdev_operators.core.backup.database.names import fitting
+from tdev_operators.core.backup.database.names import distinct
 from tdev_operators.core.database.retention.settings import RetentionRule
 
 # include/sql knows them: a retention that meets them goes on.
@@ -40,19 +40,19 @@ class Names:
     @property
     def changes(self) -> str:
         """Where the keys of changed rows are noted."""
-        return fitting(self.table, "_tdev_changes")
+        return distinct(self.table, "_tdev_changes")
 
     @property
     def note(self) -> str:
         """The trigger function that notes them."""
-        return fitting(self.table, "_tdev_note")
+        return distinct(self.table, "_tdev_note")
 
 
 def new_name(name: str) -> str:
     """Return what a part of the partitioned table (an index, a sequence) is called until it takes the place."""
-    return fitting(name, _NEW)
+    return distinct(name, _NEW)
 
 
 def old_name(name: str) -> str:
     """Return what a part of the former table is called once it was replaced."""
-    return fitting(name, _OLD)
+    return distinct(name, _OLD)

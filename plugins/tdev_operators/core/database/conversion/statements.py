@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composable, Composed
 
-from tdev_operators.core.backup.database.names import fitting
+from tdev_operators.core.backup.database.names import distinct
 from tdev_operators.core.database.conversion.layout import Part
 from tdev_operators.core.database.conversion.names import GUARD, ROW_TRIGGER, TRUNCATE_TRIGGER, Names
 from tdev_operators.core.database.retention.ahead import LIKE, with_options
@@ -297,7 +297,7 @@ def index(name: str, table: tuple[str, str], facts: Mapping[str, Any]) -> Compos
 
 def part_index(partition: str, number: int) -> str:
     """Return what a partition's share of the index with this number is called."""
-    return fitting(partition, f"_{number}_idx")
+    return distinct(partition, f"_{number}_idx")
 
 
 def analyzing(schema: str, table: str) -> Composed:

@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg.sql import SQL, Composed
 
-from tdev_operators.core.backup.database.names import fitting
+from tdev_operators.core.backup.database.names import distinct
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.retention.columns import name_of
 from tdev_operators.core.database.retention.partitions import span_of
@@ -302,7 +302,7 @@ def with_options(options: Sequence[Mapping[str, str]]) -> Composed:
 
 def rest_name(parent: str) -> str:
     """Return the name of a DEFAULT partition."""
-    return fitting(parent, REST)
+    return distinct(parent, REST)
 
 
 def _told(seen: _Seen, *, dry_run: bool) -> CheckResult:

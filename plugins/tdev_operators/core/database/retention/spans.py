@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from tdev_operators.core.backup.database.names import fitting
+from tdev_operators.core.backup.database.names import distinct
 from tdev_operators.core.database.retention.rules import RowClass, class_of
 from tdev_operators.core.database.retention.settings import PartitionRule
 
@@ -79,4 +79,4 @@ def spans_of(rule: PartitionRule, group: Group, now: datetime, oldest: datetime 
 
 def part_name(parent: str, span: Span) -> str:
     """Return the name of a partition: its parent's, with the day on which it begins."""
-    return fitting(parent, f"_{span.start:%Y%m%d}")
+    return distinct(parent, f"_{span.start:%Y%m%d}")
