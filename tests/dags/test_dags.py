@@ -155,3 +155,15 @@ def test_a_restart_with_other_settings_is_approved_first_and_told_however_it_end
     assert tasks["conclude"].trigger_rule == "all_done"
     assert tasks["report"].upstream_task_ids == {"apply_tuning.conclude"}
     assert tuning.params["dry_run"] is True
+
+
+def test_a_table_is_exchanged_only_when_it_was_looked_at_and_approved(dags):
+    conversion = dags["tdev_partition_metrics"]
+    assert not conversion.timetable.can_be_scheduled
+    assert set(conversion.access_control) == {"team_lead"}
+    tasks = {task_id.removeprefix("partition_metrics."): task for task_id, task in conversion.task_dict.items()}
+    before = tasks["partition"].get_flat_relative_ids(upstream=True)
+    assert before == {"partition_metrics.look", "partition_metrics.approve"}
+    assert tasks["report"].upstream_task_ids == {"partition_metrics.partition"}
+    assert conversion.params["dry_run"] is True
+    assert conversion.params["now"] is False

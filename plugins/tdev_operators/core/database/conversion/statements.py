@@ -79,7 +79,7 @@ class Making:
         exchange it refuses a writer whose snapshot is older, and who could not see what came last, with the error after
         which such a transaction (REPEATABLE READ, SERIALIZABLE) is to be tried again.
         """
-        into = SQL("INSERT INTO {} ({}) VALUES ").format(self._changes, self._marks())
+        into = SQL("INSERT INTO {} ({}) VALUES").format(self._changes, self._marks())
         body = SQL(
             "BEGIN IF TG_WHEN = 'BEFORE' THEN"
             " IF NOT pg_visible_in_snapshot(TG_ARGV[0]::xid8, pg_current_snapshot()) THEN"
