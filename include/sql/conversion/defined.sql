@@ -1,4 +1,4 @@
--- one row: how many columns of the relation %(one)s the relation %(other)s has not got likewise, and the other way round
+-- one row: how many columns and conditions the relations %(one)s and %(other)s do not have alike
 WITH columns AS (
     SELECT
         att.attrelid AS oid,
@@ -21,7 +21,7 @@ WITH columns AS (
         true,
         '',
         '',
-        NULL
+        null
     FROM pg_constraint AS con
     WHERE con.conrelid IN (%(one)s::oid, %(other)s::oid) AND con.contype = 'c'
 ),
@@ -32,4 +32,5 @@ counted AS (
     GROUP BY name, kind, collation_oid, required, generated, identity, default_text
 )
 
-SELECT count(*)::int AS differing FROM counted WHERE times = 1
+SELECT count(*)::int AS differing FROM counted
+WHERE times = 1

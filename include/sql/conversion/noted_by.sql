@@ -1,4 +1,5 @@
--- one row: what shows that the changes of the relation %(oid)s were noted all the time; a disabled trigger has another one
+-- one row: by what it is known that the changes of the relation %(oid)s are noted; a trigger that was disabled has
+-- another transaction's number
 SELECT
     coalesce(string_agg(concat(trig.tgname, ' ', trig.oid, ' ', trig.xmin), ', ' ORDER BY trig.tgname), '') AS evidence,
     count(*) FILTER (WHERE trig.tgenabled = 'A')::int AS enabled,

@@ -46,7 +46,10 @@ SELECT
 FROM pg_publication AS pub
 WHERE
     pub.puballtables
-    OR EXISTS (SELECT 1 FROM pg_publication_rel AS rel WHERE rel.prpubid = pub.oid AND rel.prrelid = %(oid)s)
+    OR EXISTS (
+        SELECT 1 FROM pg_publication_rel AS rel
+        WHERE rel.prpubid = pub.oid AND rel.prrelid = %(oid)s
+    )
     OR EXISTS (
         SELECT 1 FROM pg_publication_namespace AS space
         INNER JOIN pg_class AS class ON class.relnamespace = space.pnnspid
@@ -81,9 +84,11 @@ WHERE
         OR (
             dep.refclassid = 'pg_type'::regclass
             AND dep.refobjid IN (
-                SELECT kind.oid FROM pg_type AS kind WHERE kind.typrelid = %(oid)s
+                SELECT kind.oid FROM pg_type AS kind
+                WHERE kind.typrelid = %(oid)s
                 UNION ALL
-                SELECT kind.typarray FROM pg_type AS kind WHERE kind.typrelid = %(oid)s
+                SELECT kind.typarray FROM pg_type AS kind
+                WHERE kind.typrelid = %(oid)s
             )
         )
     )

@@ -2,5 +2,5 @@
 SELECT class.relname::text AS name
 FROM pg_class AS class
 INNER JOIN pg_namespace AS space ON space.oid = class.relnamespace
-WHERE space.nspname = %(schema)s AND class.relname::text = any(%(names)s::text [])
+WHERE space.nspname = %(schema)s AND class.relname::text = any(%(names)s::text[])
 ORDER BY name

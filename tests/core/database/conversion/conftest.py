@@ -24,12 +24,13 @@ SUNDAY = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)  # inside the maintenance wind
 PARTITIONS = PartitionRule(
     by="importance",
     values=("low", "normal", "high"),
-    step="week",
+    step="month",
     ahead_days=21,
     keep_days=14,
     room_percent=130.0,
     unwatched_gb=20.0,
 )
+WEEKS = PARTITIONS.model_copy(update={"step": "week"})
 
 
 def patiently(work, seconds=10):
@@ -101,6 +102,11 @@ class Conversion(World):
                 " UNION SELECT 'trigger', oid, tgname, '' FROM pg_trigger"
             ).fetchall()
         )
+
+    @property
+    def weekly(self):
+        """The same, by weeks."""
+        return self.with_(rule=self.rule.model_copy(update={"partitions": WEEKS}))
 
     def one(self, query, *values):
         return self.sql.execute(query, values or None).fetchone()[0]

@@ -1,6 +1,7 @@
 """Partitions ahead of time: made before they are needed, whatever else is in the way; what fits nowhere is told."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -8,7 +9,7 @@ from tdev_operators.core.database.retention.ahead import missing_of
 from tdev_operators.core.database.retention.rules import RowClass, classes_of
 from tdev_operators.core.database.retention.spans import Group, floor_of, groups_of, next_after, part_name, spans_of
 from tdev_operators.core.verdicts import Verdict
-from tests.core.database.conversion.conftest import PARTITIONS, drop_newest
+from tests.core.database.conversion.conftest import WEEKS, drop_newest
 from tests.core.database.retention.conftest import RULE
 
 WEDNESDAY = datetime(2026, 12, 30, 13, 5, tzinfo=UTC)
@@ -30,7 +31,7 @@ def test_days_weeks_and_months(step, start, end):
 
 
 def test_values_of_one_fate_share_a_partition():
-    groups = groups_of(PARTITIONS, classes_of(RULE, WEDNESDAY))
+    groups = groups_of(WEEKS, classes_of(RULE, WEDNESDAY))
     assert [group.values for group in groups] == [("high",), ("low", "normal")]
     assert [group.row_class.archive for group in groups] == [True, False]
 
@@ -41,11 +42,11 @@ def test_values_of_one_fate_share_a_partition():
     [None, datetime(2001, 2, 3, tzinfo=UTC), datetime(2026, 12, 29, tzinfo=UTC), datetime(2027, 5, 1, tzinfo=UTC)],
 )
 def test_spans_join_and_hold_now_and_what_is_to_come(step, oldest):
-    rule = PARTITIONS.model_copy(update={"step": step})
+    rule = WEEKS.model_copy(update={"step": step})
     spans = spans_of(
         rule, Group(("x",), RowClass(datetime(2026, 11, 30, tzinfo=UTC), archive=False)), WEDNESDAY, oldest
     )
-    assert all(one.end == other.start for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one.end == other.start for one, other in pairwise(spans))
     assert spans[0].start <= min(WEDNESDAY, oldest or WEDNESDAY)
     assert spans[-1].end > WEDNESDAY.replace(year=2027, month=1, day=20)
     assert len({part_name("p", one) for one in spans}) == len(spans)
@@ -69,7 +70,7 @@ def test_what_is_missing_begins_where_the_last_one_ends():
             row("FOR VALUES IN ('x')", parent=6, strategy="l", by_column="i"),
         ],
         "t",
-        PARTITIONS,
+        WEEKS,
         WEDNESDAY,
     )
     assert (first.reach, first.missing[0].start) == (datetime(2026, 12, 31, tzinfo=UTC),) * 2
@@ -80,8 +81,9 @@ def test_what_is_missing_begins_where_the_last_one_ends():
 
 @pytest.fixture
 def converted(metrics):
-    metrics.carry_out()
-    return metrics
+    weekly = metrics.weekly
+    weekly.carry_out()
+    return weekly
 
 
 def test_nothing_to_do_says_until_when_there_are_some(converted):
@@ -117,7 +119,7 @@ def test_made_with_what_the_others_have_and_rows_move_out_of_the_net(converted):
         key: text for key, text in converted.rows().items() if "early" in text
     }
     options = "SELECT reloptions::text FROM pg_class WHERE relname = %s"
-    assert converted.one(options, sorted(newest)[0]) == "{fillfactor=70}"
+    assert converted.one(options, min(newest)) == "{fillfactor=70}"
     assert converted.one("SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass", newest[0]) == 2
     assert converted.carry_out("undo").verdict is Verdict.OK, "what was moved is followed, too"
 

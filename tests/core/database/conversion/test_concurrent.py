@@ -20,7 +20,7 @@ def check(world, quiet, writers):
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.faults) for seed in range(2, 12))])
 def test_every_row_is_what_its_writer_committed_through_conversion_and_undo(metrics, database, seed):
     quiet = metrics.rows()
-    gentle = metrics.with_(changes={"tries": 20}, pace={"batch_rows": 200})
+    gentle = metrics.with_(changes={"tries": 20, "lock_timeout_ms": 500}, pace={"batch_rows": 200})
     with Writers(database, seed=seed) as writers:
         time.sleep(0.3)
         for action in ("convert", "undo", "convert"):

@@ -12,7 +12,6 @@ from tdev_operators.core.errors import AccessDeniedError, BusyError, InputError
 from tests.core.database.conversion.conftest import PARTITIONS, SUNDAY
 from tests.core.database.retention.conftest import METRICS
 
-
 STANDS = [
     ("CREATE TABLE other (id bigint PRIMARY KEY)", ""),
     ("ALTER TABLE metrics ADD FOREIGN KEY (id) REFERENCES other (id) NOT VALID", "the foreign key metrics_id_fkey"),
@@ -36,9 +35,9 @@ STANDS = [
     ("ALTER TABLE metrics ADD EXCLUDE USING btree (id WITH =)", "the constraint metrics_id_excl cannot stand on"),
     ("ALTER TABLE metrics ADD CONSTRAINT low CHECK (value < 0) NOT VALID", "the constraint low cannot stand on"),
     ("CREATE TABLE metrics_high ()", "There is public.metrics_high already"),
+    ("CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'", ""),
     (
-        "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
-        " CREATE TRIGGER noise AFTER INSERT ON metrics FOR EACH ROW EXECUTE FUNCTION t()",
+        "CREATE TRIGGER noise AFTER INSERT ON metrics EXECUTE FUNCTION t()",
         "the trigger noise acts when its rows change",
     ),
 ]
@@ -85,7 +84,7 @@ def test_a_view_that_comes_meanwhile_stops_the_exchange_and_it_goes_on_without(m
     with pytest.raises(InputError, match=r"public\.seen refers to it"):
         metrics.carry_out()
     metrics.sql.execute("DROP VIEW seen")
-    assert "29 partitions" in metrics.carry_out().summary
+    assert " partitions since " in metrics.carry_out().summary
 
 
 def test_no_room_beside_it(metrics):
@@ -121,7 +120,7 @@ def test_a_standby_or_a_second_run_is_refused(metrics):
 
 
 def test_the_settings_name_the_table(metrics):
-    with pytest.raises(InputError, match="is there for: public.metrics"):
+    with pytest.raises(InputError, match=r"is there for: public\.metrics"):
         metrics.carry_out(table="public.other")
     assert metrics.look(table="public.metrics").refused == ()
 

@@ -33,8 +33,8 @@ def check_nothing_was_exchanged(world, rows):
 @pytest.mark.parametrize(
     ("step", "statements", "sentence"),
     [
-        ("_copied", [DISABLED, NAMELESS, ENABLED], "The proof of public.metrics failed in 1 of 36 spans"),
-        ("_copied", [DISABLED, "DELETE FROM metrics WHERE id = 5", ENABLED], "has 62 rows here and 63 there"),
+        ("_copied", [DISABLED, NAMELESS, ENABLED], "The proof of public.metrics failed in 1 of 8 spans"),
+        ("_copied", [DISABLED, "DELETE FROM metrics WHERE id = 5", ENABLED], "rows here and .* there"),
         ("_copied", ["UPDATE metrics_partitioned SET value = 0 WHERE id = 6"], "with other content"),
         ("_copied", ["DELETE FROM metrics_partitioned WHERE id = 6"], "The proof of public.metrics failed"),
         ("_copied", [NAMELESS, "DELETE FROM metrics_tdev_changes"], "The proof of public.metrics failed"),
@@ -70,7 +70,7 @@ def test_a_table_that_is_altered_meanwhile_is_not_exchanged(metrics, monkeypatch
 
 def test_an_index_that_comes_meanwhile_is_made_by_the_next_run(metrics, monkeypatch):
     meddling(monkeypatch, "_prove", "CREATE INDEX later ON metrics (name)", world=metrics)
-    with pytest.raises(BusyError, match="The index later of public.metrics was made meanwhile"):
+    with pytest.raises(BusyError, match=r"The index later of public\.metrics was made meanwhile"):
         metrics.carry_out()
     monkeypatch.undo()
     assert metrics.carry_out().verdict is Verdict.OK

@@ -30,7 +30,7 @@ def fitting(name: str, suffix: str) -> str:
 
 
 def distinct(name: str, suffix: str) -> str:
-    """Return the name with the suffix; where it has to be cut, with a mark by which it differs from others cut likewise."""
+    """Return the name with the suffix; one that has to be cut gets a mark, so that others cut likewise differ."""
     if len((name + suffix).encode()) <= LONGEST_NAME:
         return name + suffix
     return fitting(name, f"_{sha256(name.encode()).hexdigest()[:6]}{suffix}")

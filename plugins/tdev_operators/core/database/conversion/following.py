@@ -1,11 +1,11 @@
 """Copying a table while it is written to, and following its changes until both are the same.
 
-Why no change is lost and no row comes back: a trigger notes the key of each changed row, in the transaction that changes
-it. Only one session copies and follows, one statement after the other. It sees a note if and only if it sees the change
-that the note is about; then it makes the target's row what the source's row is *in the same snapshot*, or takes it away.
-A copy that was made from an older snapshot is put right by the note that comes with the newer one. So after each
-transaction every key is the same on both sides, or is noted, or has not been copied yet; whatever the order of notes, and
-whatever isolation the application uses.
+Why no change is lost and no row comes back: a trigger notes the key of each changed row, in the transaction that
+changes it. One session alone copies and follows, one statement after the other. It sees a note if and only if it sees
+the change that the note is about; then it makes the target's row what the source's row is *in the same snapshot*, or
+takes it away. A copy from an older snapshot is put right by the note that came with the change. So after each of our
+transactions every key is the same on both sides, or is noted, or has not been copied yet; whatever the order of notes,
+and whatever isolation the application uses.
 """
 
 import time
@@ -112,8 +112,8 @@ class Follower:
         [off] = session.rows(statements.differing(), upto)
         if off["rows"]:
             raise ProofFailedError(
-                f"{off['rows']} rows of {self._title} differ from what was just written beside it; nothing is exchanged. "
-                "Look for what acts on its rows."
+                f"{off['rows']} rows of {self._title} differ from what was just written beside it; nothing is "
+                "exchanged. Look for what acts on its rows."
             )
         session.rows(statements.forget(), upto)
         self.followed.notes += noted["notes"]

@@ -71,7 +71,8 @@ def read_plan(session: Session, rule: RetentionRule, wanted: PartitionRule) -> P
     """Read the table, and decide what it is cut into.
 
     Raises:
-        InputError, AccessDeniedError: what `read_table` raises; it has no primary key; it would get too many partitions.
+        InputError: what `read_table` raises; it has no primary key, or would get too many partitions.
+        AccessDeniedError: what `read_table` raises.
     """
     table, names = read_table(session, rule), Names.of(rule)
     by_name = {column.name: column for column in table.columns}
@@ -197,13 +198,11 @@ def _of_columns(session: Session, plan: Plan) -> list[TdevError]:
                 "that a partition holds what its list says."
             )
         )
-    for row in session.rows(load_sql("conversion/sequences"), {"oid": plan.table.oid}):
-        if row["schema"] != plan.names.schema:
-            found.append(
-                InputError(
-                    f"The sequence {row['schema']}.{row['name']} stands in another schema than {plan.names.title}."
-                )
-            )
+    found += [
+        InputError(f"The sequence {row['schema']}.{row['name']} stands in another schema than {plan.names.title}.")
+        for row in session.rows(load_sql("conversion/sequences"), {"oid": plan.table.oid})
+        if row["schema"] != plan.names.schema
+    ]
     return found
 
 
@@ -211,8 +210,8 @@ def _of_indexes(plan: Plan) -> list[TdevError]:
     needed = {plan.making.by, plan.making.time.name}
     return [
         InputError(
-            f"The unique index {one['name']} of {plan.names.title} is not over {' and '.join(sorted(needed))}, so that no "
-            "server can enforce it on partitions; drop it, or leave the table as it is."
+            f"The unique index {one['name']} of {plan.names.title} is not over {' and '.join(sorted(needed))}, so that "
+            "no server can enforce it on partitions; drop it, or leave the table as it is."
         )
         for one in plan.indexes
         if one["is_unique"] and not (needed <= set(one["columns"]) and one["is_immediate"])

@@ -245,8 +245,8 @@ class _Work:
             gone = [*making.no_triggers(self.names.table), *making.gone(self.names.new)]
             return lines + [shown_statement(one) for one in gone], []
         lines.append(
-            f"-- what was written since {state.mark.switched_at} goes into {self.names.old}, is proven, and it takes its "
-            "place again; rows that retention has removed since are there again, and due"
+            f"-- what was written since {state.mark.switched_at} goes into {self.names.old}, is proven, and it takes "
+            "its place again; rows that retention has removed since are there again, and due"
         )
         return lines, obstacles(self.session, state.live_oid, self.names.title)
 
@@ -326,7 +326,7 @@ class _Work:
         return True
 
     def _index(self, plan: Plan, mark: Mark) -> None:
-        """Make the other indexes, once the rows are there: a partition at a time. Nobody else uses the new table yet."""
+        """Make the other indexes, now that the rows are there, a partition at a time: nobody else uses them yet."""
         schema = self.names.schema
         leaves = [
             row for row in self.session.rows(load_sql("retention/partitions"), {"oid": mark.new_oid}) if row["is_leaf"]

@@ -106,8 +106,8 @@ class Making:
         table = name_of(self.names.schema, source)
         made = (
             SQL(
-                "-- changes are noted from now on\nCREATE TRIGGER {} AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW"
-                " EXECUTE FUNCTION {} ()"
+                "-- changes are noted from now on\nCREATE TRIGGER {} AFTER INSERT OR UPDATE OR DELETE ON {}"
+                " FOR EACH ROW EXECUTE FUNCTION {} ()"
             ).format(name_of(ROW_TRIGGER), table, self._note),
             SQL(
                 "-- and that all rows went\nCREATE TRIGGER {} AFTER TRUNCATE ON {} FOR EACH STATEMENT"
@@ -190,8 +190,8 @@ class Following(Statements):
     def outdated_go(self) -> Composed:
         """Remove the noted rows of the target that the source has not, or has otherwise."""
         return SQL(
-            "-- rows that were changed go\nDELETE FROM {target} AS other USING {noted} LEFT JOIN {source} AS t ON {same_t}"
-            " WHERE {same_other} AND {left} IS DISTINCT FROM {right}"
+            "-- rows that were changed go\nDELETE FROM {target} AS other USING {noted}"
+            " LEFT JOIN {source} AS t ON {same_t} WHERE {same_other} AND {left} IS DISTINCT FROM {right}"
         ).format(
             target=self._target,
             noted=self._noted_keys(),
@@ -205,8 +205,8 @@ class Following(Statements):
     def absent_come(self) -> Composed:
         """Insert the noted rows of the source that the target has not."""
         return SQL(
-            "-- rows that were changed come\nINSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} INNER JOIN {}"
-            " AS t ON {} WHERE NOT EXISTS (SELECT FROM {} AS other WHERE {})"
+            "-- rows that were changed come\nINSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}"
+            " INNER JOIN {} AS t ON {} WHERE NOT EXISTS (SELECT FROM {} AS other WHERE {})"
         ).format(
             self._target,
             self._given,

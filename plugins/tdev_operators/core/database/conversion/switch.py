@@ -124,7 +124,7 @@ class Exchange:
         return self.mark.new_oid if self.forward else self.mark.old_oid
 
     def _renamed(self) -> tuple[Renamed, ...]:
-        """Return what takes another name besides the tables. An index that has no successor yet is somebody's new one."""
+        """Return what takes another name besides the tables. An index without a successor was made meanwhile."""
         new = {row["name"] for row in self._rows("conversion/indexes", self.mark.new_oid)}
         found = []
         for one in self._rows("conversion/indexes", self.mark.old_oid):
@@ -137,17 +137,19 @@ class Exchange:
                 Renamed("CONSTRAINT" if one["constraint_name"] else "INDEX", name, new_name(name), old_name(name))
             )
         theirs = {row["column_name"]: row["name"] for row in self._rows("conversion/sequences", self.mark.new_oid)}
-        for row in self._rows("conversion/sequences", self.mark.old_oid):
-            if row["is_identity"]:
-                found.append(Renamed("SEQUENCE", row["name"], theirs[row["column_name"]], old_name(row["name"])))
+        found += [
+            Renamed("SEQUENCE", row["name"], theirs[row["column_name"]], old_name(row["name"]))
+            for row in self._rows("conversion/sequences", self.mark.old_oid)
+            if row["is_identity"]
+        ]
         return tuple(found)
 
     def _refuse_changed(self, mark: Mark) -> None:
         """Look once more, now that nobody can change anything."""
         if evidence_of(self.session, self._live_oid) != mark.evidence:
             raise ProofFailedError(
-                f"The triggers that note the changes of {self.names.title} are not the ones of the beginning: they were "
-                "disabled or replaced, and changes may be lost. Start with *Undo*, and then anew."
+                f"The triggers that note the changes of {self.names.title} are not the ones of the beginning: they "
+                "were disabled or replaced, and changes may be lost. Start with *Undo*, and then anew."
             )
         [off] = self.session.rows(load_sql("conversion/defined"), {"one": mark.old_oid, "other": mark.new_oid})
         if off["differing"]:

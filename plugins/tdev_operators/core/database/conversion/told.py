@@ -42,7 +42,7 @@ def converted(
             Measurement("after", after_bytes, "bytes"),
             Measurement("partitions", plan.leaves),
         ),
-        hint=f"{names.schema}.{names.old} stays for the way back (*Undo*), and every change is noted meanwhile; drop it "
+        hint=f"{names.schema}.{names.old} stays for the way back (*Undo*), and changes are noted meanwhile; drop it "
         "when all is well.",
         coverage=Coverage(seen=(names.title,)),
         details=(
@@ -67,8 +67,8 @@ def waits_for_window(title: str, followed: Followed) -> CheckResult:
     return CheckResult(
         CHECK,
         Verdict.WARNING,
-        f"The maintenance window has closed; {number(followed.copied)} rows of {title} were copied by this run, and its "
-        "changes are noted. Nothing is exchanged yet.",
+        f"The maintenance window has closed; {number(followed.copied)} rows of {title} were copied by this run, and "
+        "its changes are noted. Nothing is exchanged yet.",
         hint="Start it again in the next window, or with *Now*: it goes on. *Undo* clears it away.",
         coverage=Coverage(seen=(title,)),
         details=_pauses(followed),
