@@ -28,7 +28,7 @@ FORWARD = [
     rare("1 after -- changes are noted from now on"),
     rare("2 after -- how far it is"),
     rare("1 after -- a range of rows is copied"),
-    "2 after put conversion.json",
+    rare("2 after put conversion.json"),
     rare("2 before put conversion.json"),
     "3 after -- an index",
     rare("2 after ANALYZE"),
