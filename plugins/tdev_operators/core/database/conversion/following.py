@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from psycopg.sql import Composable
 
 from tdev_operators.core.backup.ports import Session
-from tdev_operators.core.database.conversion.statements import Following
+from tdev_operators.core.database.conversion.sides import Following
 from tdev_operators.core.database.retention.pace import Pacer
 from tdev_operators.core.database.retention.removal import BY_INDEX
 from tdev_operators.core.database.retention.settings import PartitionRule

@@ -11,9 +11,9 @@ from psycopg.sql import SQL
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.conversion import statements
 from tdev_operators.core.database.conversion.following import Follower
+from tdev_operators.core.database.conversion.making import Making
 from tdev_operators.core.database.conversion.names import Names, new_name, old_name
 from tdev_operators.core.database.conversion.state import Mark, Renamed
-from tdev_operators.core.database.conversion.statements import Making
 from tdev_operators.core.database.retention.columns import name_of
 from tdev_operators.core.errors import BusyError, InputError, ProofFailedError, TdevError
 from tdev_operators.core.settings import Settings
@@ -46,7 +46,7 @@ def patiently(session: Session, settings: Settings, oid: int, work: Callable[[],
     """
     rules = settings.retention
     for attempt in range(1, rules.tries + 1):
-        why = _holder(session, oid, rules.lock_timeout_ms / 1000)
+        why = _holder(session, oid, rules.lock_timeout_ms / 1000, people=True)
         if not why:
             try:
                 return work()
@@ -248,10 +248,11 @@ def wait_for_older(session: Session, settings: Settings, xid: str) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
-def _holder(session: Session, oid: int, seconds: float) -> str:
+def _holder(session: Session, oid: int, seconds: float, *, people: bool = False) -> str:
+    """Name who holds the table for so long; `people`: but for autovacuum, which gives way when somebody waits."""
     rows: list[Mapping[str, Any]] = list(session.rows(load_sql("retention/holders"), {"oid": oid}))
     return "; ".join(
         f"pid {row['pid']} ({row['application'] or 'unnamed'}, {row['state']}, for {row['seconds']:.0f} s)"
         for row in rows
-        if row["seconds"] >= seconds
+        if row["seconds"] >= seconds and (row["state"] or not people)
     )
