@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from tdev_operators.core.database.conversion import run as runs
+from tdev_operators.core.database.conversion.following import Follower
 from tdev_operators.core.verdicts import Verdict
 from tests.core.database.conversion.writers import Writers
 
@@ -94,3 +95,25 @@ def test_all_rows_go_meanwhile(metrics):
     metrics.sql.execute("INSERT INTO metrics (name, value, importance) VALUES ('last', 2, 'high')")
     assert metrics.carry_out("undo").verdict is Verdict.OK
     assert metrics.one("SELECT string_agg(name, ',') FROM metrics") == "last"
+
+
+def test_the_copy_ends_while_others_keep_adding_rows(metrics):
+    """Rows that come behind the last range are noted; copying them as well would never end on a busy table."""
+    real = Follower.copy
+    copies = []
+
+    def copy(self, after, size_of_key):
+        copies.append(after)
+        assert len(copies) < 30
+        found = real(self, after, size_of_key)
+        metrics.sql.execute(
+            "INSERT INTO metrics (name, value, importance) SELECT 'more', n, 'low' FROM generate_series(1, 9) n"
+        )
+        return found
+
+    Follower.copy = copy
+    try:
+        assert metrics.with_(pace={"batch_rows": 100}).carry_out().verdict is Verdict.OK
+    finally:
+        Follower.copy = real
+    assert metrics.count() == 1200 + 9 * len(copies)

@@ -53,16 +53,19 @@ class Follower:
         self._title, self._check = title, check
         self.followed = Followed(pauses=pacer.reasons)
 
-    def copy(self, after: list[str] | None, size_of_key: int) -> list[str] | None:
-        """Copy the range behind a key; return the key at its end, None when nothing is left behind it."""
+    def copy(self, after: list[str] | None, size_of_key: int) -> tuple[list[str] | None, bool]:
+        """Copy the range behind a key; return the key at its end, and whether it was the last one.
+
+        It was when it was not full: rows that came after that are noted, and to copy them too would never end.
+        """
         self._check()
         started = time.monotonic()
-        marks = {f"after{at}": text for at, text in enumerate(after or [None] * size_of_key)}
+        marks, size = {f"after{at}": text for at, text in enumerate(after or [None] * size_of_key)}, self.pacer.size
         self.session.rows("BEGIN")
         try:
-            found = self.session.rows(self.statements.bound(), {**marks, "size": self.pacer.size})
+            found = self.session.rows(self.statements.bound(), {**marks, "size": size})
             if not found or found[0]["upto0"] is None:
-                return None
+                return after, True
             upto = {name: text for name, text in found[0].items() if name != "rows"}
             self.followed.copied += self.session.touched(self.statements.copy(), {**marks, **upto})
             waiters = self._waiters()
@@ -72,7 +75,7 @@ class Follower:
         self.followed.batches += 1
         self.pacer.blocked(waiters)
         self.pacer.rest(self.session, time.monotonic() - started)
-        return list(upto.values())
+        return list(upto.values()), found[0]["rows"] < size
 
     def follow(self) -> None:
         """See to what is noted until next to nothing is left.

@@ -100,10 +100,10 @@ class Steps:
         while not done["copied"]:
             if self._is_over():
                 return False
-            after = follower.copy(done["after"], len(plan.table.key))
-            done = {"new_oid": mark.new_oid, "after": after or done["after"], "copied": after is None}
+            after, is_last = follower.copy(done["after"], len(plan.table.key))
+            done = {"new_oid": mark.new_oid, "after": after, "copied": is_last}
             self.folder.write(PROGRESS, done)
-            if after is None:
+            if is_last:
                 self.progress(f"{follower.followed.copied} rows of {self.names.title} are copied")
             elif follower.followed.batches % 20 == 0:
                 follower.follow()
