@@ -20,9 +20,9 @@ def index(name: str, table: tuple[str, str], facts: Mapping[str, Any]) -> Compos
     )
 
 
-def part_index(partition: str, number: int) -> str:
-    """Return what a partition's share of the index with this number is called."""
-    return distinct(partition, f"_{number}_idx")
+def part_index(partition: str, name: str) -> str:
+    """Return what a partition's share of an index is called."""
+    return distinct(f"{partition}_{name}", "")
 
 
 def analyzing(schema: str, table: str) -> Composed:

@@ -117,7 +117,7 @@ class Steps:
             row for row in self.session.rows(load_sql("retention/partitions"), {"oid": mark.new_oid}) if row["is_leaf"]
         ]
         there = {row["name"] for row in self.session.rows(load_sql("conversion/indexes"), {"oid": mark.new_oid})}
-        for at, one in enumerate(plan.indexes):
+        for one in plan.indexes:
             name = new_name(one["name"])
             if name in there:
                 continue
@@ -128,7 +128,7 @@ class Steps:
             for leaf in leaves:
                 self.check()
                 with as_owner(self.session, plan.owner):
-                    of_leaf = statements.part_index(leaf["name"], at)
+                    of_leaf = statements.part_index(leaf["name"], one["name"])
                     self.session.rows(statements.index(of_leaf, (schema, leaf["name"]), one), {})
             with as_owner(self.session, plan.owner):
                 self.session.rows(statements.index(name, (schema, self.names.new), one), {})

@@ -1,6 +1,7 @@
 """What a conversion has to say."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from tdev_operators.core.database.conversion.following import Followed, Proven
 from tdev_operators.core.database.conversion.names import Names
@@ -8,7 +9,7 @@ from tdev_operators.core.database.conversion.plan import Plan
 from tdev_operators.core.database.conversion.request import Action
 from tdev_operators.core.database.conversion.state import State
 from tdev_operators.core.errors import TdevError
-from tdev_operators.core.reporting.wording import counted, number, span
+from tdev_operators.core.reporting.wording import counted, moment, number, span
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict
 
 CHECK = "retention.partitioned"
@@ -34,7 +35,7 @@ def converted(
     return CheckResult(
         CHECK,
         Verdict.OK,
-        f"{names.title} has {counted(plan.leaves, 'partition')} since {at}: {number(proven.rows)} rows are proven the "
+        f"{names.title} has {counted(plan.leaves, 'partition')} since {_moment(at)}: {number(proven.rows)} rows are proven the "
         f"same, and everybody waited {span(seconds)} for the exchange.",
         measurements=(
             *_of_work(followed, proven, seconds),
@@ -58,7 +59,10 @@ def converted(
 def converted_before(title: str, at: str) -> CheckResult:
     """Say that an earlier run has done it."""
     return CheckResult(
-        CHECK, Verdict.OK, f"{title} was converted at {at}; nothing was done.", coverage=Coverage(seen=(title,))
+        CHECK,
+        Verdict.OK,
+        f"{title} was converted at {_moment(at)}; nothing was done.",
+        coverage=Coverage(seen=(title,)),
     )
 
 
@@ -108,6 +112,10 @@ def dropped(names: Names, state: State) -> CheckResult:
         measurements=(Measurement("dropped", state.aside_bytes, "bytes"),),
         coverage=Coverage(seen=(old,)),
     )
+
+
+def _moment(at: str) -> str:
+    return moment(datetime.fromisoformat(at))
 
 
 def _of_work(followed: Followed, proven: Proven, seconds: float) -> tuple[Measurement, ...]:
