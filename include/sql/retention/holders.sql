@@ -1,5 +1,5 @@
 -- A row is a session or a prepared transaction that holds a lock on the relation %(oid)s or its partitions for a while,
--- the longest first.
+-- the longest first; autovacuum gives way to whoever waits.
 SELECT
     coalesce(
         'the prepared transaction ' || quote_literal(prepared.gid) || ' of ' || prepared.owner,
@@ -7,7 +7,8 @@ SELECT
     ) AS holder,
     coalesce(
         extract(EPOCH FROM clock_timestamp() - coalesce(prepared.prepared, act.xact_start)), 0
-    )::float8 AS seconds
+    )::float8 AS seconds,
+    coalesce(act.backend_type = 'autovacuum worker', FALSE) AS gives_way
 FROM (
     SELECT DISTINCT
         held.pid,

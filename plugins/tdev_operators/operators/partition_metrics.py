@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tdev_operators.core.leases import refusal_when_lost
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
+from tdev_operators.operators.work import close_by_hand, holding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -110,7 +110,6 @@ class PartitionOperator(MaintenanceOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the verdict and its sentence."""
         from tdev_operators.core.database.conversion.run import carry_out  # noqa: PLC0415  not while parsing
-        from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415
         from tdev_operators.core.recovery.approvals import refuse_unapproved  # noqa: PLC0415
 
         ref, request = ref_of(context, tier=ITEM, item=ITEM), request_of(context)
@@ -123,8 +122,7 @@ class PartitionOperator(MaintenanceOperator):
                 reporting.ledger.journal(ref, event, {**facts, "by": people, "asked_by": requester_of(context)})
 
             result = carry_out(ports, reporting.settings, request, journal=journal, progress=self.log.info, check=check)
-            begun, now = reporting.ledger.item(ref), reporting.clock()
-            reporting.ledger.close_item(ref, ItemOutcome((result,), begun.started_at if begun else now, now))
+            close_by_hand(reporting, ref, (result,))
         return {"verdict": result.verdict.value, "summary": result.summary}
 
 
@@ -149,9 +147,9 @@ def _opened(context: "Context") -> "Iterator[tuple[CarePorts, ReportingPorts, Ca
     from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415  not while parsing
     from tdev_operators.hooks.database_assembly import care_ports  # noqa: PLC0415
 
-    reporting, run = task_ports(), context["dag_run"]
+    run = context["dag_run"]
     with (
-        reporting.ledger.lease("item:metric_cleanup", f"{run.dag_id} {run.run_id}") as lease,
+        holding("item:metric_cleanup", f"{run.dag_id} {run.run_id}") as (reporting, check),
         care_ports(reporting.settings, airflow_connections()) as ports,
     ):
-        yield ports, reporting, refusal_when_lost(lease, "item:metric_cleanup")
+        yield ports, reporting, check

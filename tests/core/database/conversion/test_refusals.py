@@ -1,6 +1,7 @@
 """What cannot be converted safely is refused in one sentence, before anything is made."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -89,13 +90,12 @@ def test_a_view_that_comes_meanwhile_stops_the_exchange_and_it_goes_on_without(m
 
 def test_no_room_beside_it(metrics):
     class Host:
+        name = "db"
+
         def run(self, argv, *, timeout_seconds):
-            assert argv[:3] == ["df", "-P", "-B1"]
-
-            class Told:
-                stdout = "Filesystem 1B-blocks Used Available Capacity Mounted\n/dev/x 10 10 1000 100% /\n"
-
-            return Told
+            folders = argv[argv.index("--") + 1 :]
+            lines = ["Filesystem 1024-blocks Used Available Capacity Mounted", *("/dev/x 9 9 1 99% /" for _ in folders)]
+            return SimpleNamespace(exit_status=0, stdout="\n".join(lines), stderr="")
 
     watched = metrics.with_(hosts={"db": Host()}, database_host="db")
     assert any("There is no room beside public.metrics" in str(one) for one in watched.look().refused)

@@ -177,6 +177,7 @@ class Steps:
         aside = self.names.new if forward else self.names.old
         following = Following(table, self.names, making.keys, self.names.table, aside)
         pacer = Pacer(rules.pace, wal=now["wal"])
+        pacer.refuse_blind(self.session)
         return Follower(self.session, following, pacer, self.names.title, self.check)
 
     def _making(self, table: Table, mark: Mark) -> Making:

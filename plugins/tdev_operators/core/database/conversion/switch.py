@@ -1,7 +1,7 @@
 """The exchange of two tables under one lock, forward and back: names, sequences, rights, comment, triggers."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -250,9 +250,9 @@ def wait_for_older(session: Session, settings: Settings, xid: str) -> None:
 
 def _holder(session: Session, oid: int, seconds: float, *, people: bool = False) -> str:
     """Name who holds the table for so long; `people`: but for autovacuum, which gives way when somebody waits."""
-    rows: list[Mapping[str, Any]] = list(session.rows(load_sql("retention/holders"), {"oid": oid}))
+    rows = session.rows(load_sql("retention/holders"), {"oid": oid})
     return "; ".join(
-        f"pid {row['pid']} ({row['application'] or 'unnamed'}, {row['state']}, for {row['seconds']:.0f} s)"
+        f"{row['holder']}, for {row['seconds']:.0f} s"
         for row in rows
-        if row["seconds"] >= seconds and (row["state"] or not people)
+        if row["seconds"] >= seconds and not (people and row["gives_way"])
     )

@@ -35,8 +35,8 @@ def converted(
     return CheckResult(
         CHECK,
         Verdict.OK,
-        f"{names.title} has {counted(plan.leaves, 'partition')} since {_moment(at)}: {number(proven.rows)} rows are proven the "
-        f"same, and everybody waited {span(seconds)} for the exchange.",
+        f"{names.title} has {counted(plan.leaves, 'partition')} since {_moment(at)}: {number(proven.rows)} rows are "
+        f"proven the same, and everybody waited {span(seconds)} for the exchange.",
         measurements=(
             *_of_work(followed, proven, seconds),
             Measurement("before", plan.bytes, "bytes"),

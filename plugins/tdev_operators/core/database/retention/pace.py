@@ -71,8 +71,6 @@ class Pacer:
                 who = f"{now['reader'][0].upper()}{now['reader'][1:]}"
                 raise BusyError(
                     f"{who} is {now['lag_bytes'] / _MB:,.0f} MB behind and does not catch up; what was "
-                    "removed so far stands on the receipt, the rest waits for it."
-                    f"A replica is {now['lag_bytes'] / _MB:,.0f} MB behind and does not catch up; what was "
                     "done so far stays done, and the rest waits for it."
                 )
             self._note("replica lag")
