@@ -24,7 +24,7 @@ def rare(*words):
 FORWARD = [
     rare("1 after -- the partitioned table"),
     rare("1 before -- how far it is"),
-    "1 after -- how far it is",
+    rare("1 after -- how far it is"),
     rare("1 after -- changes are noted from now on"),
     rare("2 after -- how far it is"),
     rare("1 after -- a range of rows is copied"),
@@ -45,7 +45,7 @@ BACK = [
     rare("1 after -- notes that were seen to"),
     rare("2 after -- another name"),
     "1 after -- how far it is",
-    "1 before -- a table goes",
+    rare("1 before -- a table goes"),
     rare("1 after -- a table goes"),
     rare("1 before put conversion-receipt.json"),
 ]
@@ -132,7 +132,8 @@ def test_killed_on_the_way_back(metrics, database, s3_server, tmp_path, moment):
     assert metrics.catalogue() == before
 
 
-@pytest.mark.parametrize("moment", ["1 after -- how far it is", rare("1 before -- a table goes")])
+@pytest.mark.faults
+@pytest.mark.parametrize("moment", ["1 after -- how far it is", "1 before -- a table goes"])
 def test_killed_on_the_way_back_and_then_converted_again(metrics, database, s3_server, tmp_path, moment):
     metrics.carry_out()
     change(metrics)
