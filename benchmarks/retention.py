@@ -90,7 +90,7 @@ def rows(*, scale: float | None = None, runs: int | None = None) -> Iterator[Row
     runs = int(os.environ.get("TDEV_BENCH_RUNS", _RUNS)) if runs is None else runs
     with _ground(int(_ROWS * scale)) as on:
         works: dict[str, tuple[str, Callable[[str], None]]] = {
-            "idle": ("plain", lambda _: time.sleep(_IDLE_SECONDS)),
+            "idle": ("plain", lambda _: time.sleep(min(_IDLE_SECONDS, max(1.0, 40 * scale)))),
             "guide": ("plain", lambda name: _guide(on, name)),
             "unpaced": ("plain", lambda name: on.ours(name, unpaced=True)),
             "paced": ("plain", lambda name: on.ours(name, unpaced=False)),
@@ -122,7 +122,11 @@ def _guide(on: _Ground, dbname: str) -> None:
 def _ground(count: int) -> Iterator[_Ground]:
     supervisor = Supervisor()
     try:
-        settings = {"shared_buffers": "1GB", "max_wal_size": "16GB", "maintenance_work_mem": "512MB"}
+        settings = {
+            **{"shared_buffers": "1GB", "max_wal_size": "16GB", "maintenance_work_mem": "512MB"},
+            # As in production: what a writer feels of a long DELETE is the log that his commit has to wait for.
+            **{"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"},
+        }
         cluster = Cluster(supervisor, "bench-retention", settings=settings).start()
         s3 = ObjectStore(supervisor, "bench-store").start()
         s3.client().create_bucket(Bucket=_BUCKET)
