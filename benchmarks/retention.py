@@ -122,11 +122,9 @@ def _guide(on: _Ground, dbname: str) -> None:
 def _ground(count: int) -> Iterator[_Ground]:
     supervisor = Supervisor()
     try:
-        settings = {
-            **{"shared_buffers": "1GB", "max_wal_size": "16GB", "maintenance_work_mem": "512MB"},
-            # As in production: what a writer feels of a long DELETE is the log that his commit has to wait for.
-            **{"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"},
-        }
+        room = {"shared_buffers": "1GB", "max_wal_size": "16GB", "maintenance_work_mem": "512MB"}
+        # As in production: what a writer feels of a long DELETE is the log that his commit has to wait for.
+        settings = room | {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
         cluster = Cluster(supervisor, "bench-retention", settings=settings).start()
         s3 = ObjectStore(supervisor, "bench-store").start()
         s3.client().create_bucket(Bucket=_BUCKET)

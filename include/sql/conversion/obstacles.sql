@@ -56,6 +56,15 @@ WHERE
         WHERE space.pnpubid = pub.oid AND class.oid = %(oid)s
     )
 UNION ALL
+SELECT
+    'is filled by a subscription' AS kind,
+    coalesce((
+        SELECT concat('the subscription ', sub.subname) FROM pg_subscription AS sub
+        WHERE sub.oid = rel.srsubid
+    ), 'a subscription') AS name
+FROM pg_subscription_rel AS rel
+WHERE rel.srrelid = %(oid)s
+UNION ALL
 SELECT DISTINCT
     'refers to it by its number, not by its name' AS kind,
     CASE

@@ -88,12 +88,14 @@ class Making:
         """Let nobody else put the function on a table of his own."""
         return SQL("-- nobody else's\nREVOKE ALL ON FUNCTION {} () FROM PUBLIC").format(self._note)
 
-    def guard(self, table: str, xid: str) -> Composed:
+    def guard(self, table: str, xid: str) -> tuple[Composed, Composed]:
         """Refuse writers whose snapshot is older than the transaction `xid`, which exchanged the tables."""
-        return SQL(
+        on = name_of(self.names.schema, table)
+        made = SQL(
             "-- nobody writes by an old snapshot\nCREATE TRIGGER {} BEFORE INSERT OR UPDATE OR DELETE ON {}"
             " FOR EACH STATEMENT EXECUTE FUNCTION {} ({})"
-        ).format(name_of(GUARD), name_of(self.names.schema, table), self._note, text_of(xid))
+        ).format(name_of(GUARD), on, self._note, text_of(xid))
+        return made, _always(on, GUARD)
 
     def triggers(self, source: str) -> tuple[Composed, ...]:
         """Note the changes of a table from now on, also those of a replica's role (ENABLE ALWAYS)."""
@@ -108,13 +110,7 @@ class Making:
                 " EXECUTE FUNCTION {} ()"
             ).format(name_of(TRUNCATE_TRIGGER), table, self._note),
         )
-        always = [
-            SQL("-- whatever session_replication_role is\nALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(
-                table, name_of(trigger)
-            )
-            for trigger in (ROW_TRIGGER, TRUNCATE_TRIGGER)
-        ]
-        return (*made, *always)
+        return (*made, _always(table, ROW_TRIGGER), _always(table, TRUNCATE_TRIGGER))
 
     def no_triggers(self, source: str) -> tuple[Composed, ...]:
         """Note them no more."""
@@ -150,6 +146,12 @@ class Making:
 
     def _fields(self, row: str) -> Composed:
         return SQL(", ").join(SQL("{}.{}").format(SQL(row), name_of(key.name)) for key in self.keys)
+
+
+def _always(table: SQL, trigger: str) -> Composed:
+    return SQL("-- whatever session_replication_role is\nALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(
+        table, name_of(trigger)
+    )
 
 
 def _kind(column: Column) -> SQL:

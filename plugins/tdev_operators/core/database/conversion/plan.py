@@ -55,7 +55,7 @@ class Plan:
     def exchanged(self) -> list[Composed]:
         """Return the statements by which the new table takes the old one's place, but for sequences and rights."""
         names, schema = self.names, self.names.schema
-        found = [statements.locking(schema, names.table, names.new)]
+        found = [statements.locking(schema, names.new, names.table)]
         for table, away, name in ((names.table, names.old, old_name), (names.new, names.table, new_name)):
             found.append(statements.renaming("TABLE", schema, table, away))
             pairs = [(one, name(one)) for one in (self.primary, *(index["name"] for index in self.indexes))]

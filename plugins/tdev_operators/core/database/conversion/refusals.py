@@ -23,6 +23,7 @@ _REMEDIES = {
     "cannot stand on a partitioned table": "validate or drop it",
     "acts when its rows change": "drop it, or leave the table as it is",
     "hides its rows": "drop it, or leave the table as it is",
+    "is filled by a subscription": "it would fill the former table's number no more, and lose what comes; take it out",
     "publishes it": "take the table out of it, and put it in again when it is converted",
     "refers to it by its number, not by its name": "drop it, and make it anew when the table is converted",
 }

@@ -143,11 +143,10 @@ class _Work(Steps):
             return told.waits_for_window(self.names.title, follower.followed)
         self._index(plan, mark)
         follower.follow()
+        self._wait_for_older()
         proven = self._prove(follower)
         if self._is_over():
             return told.waits_for_window(self.names.title, follower.followed)
-        if found := obstacles(self.session, mark.old_oid, self.names.title):
-            raise found[0]
         self.journal("partition_switch_intended", {"table": self.names.title, "rows": proven.rows})
         seconds, done = self._exchange(plan.making, plan.owner, mark, follower, forward=True)
         after = read_state(self.session, self.names)
@@ -182,11 +181,12 @@ class _Work(Steps):
 
         def work() -> float:
             with as_owner(self.session, owner):
+                self.session.rows(statements.locking(self.names.schema, self.names.old), {})
                 for statement in (*making.no_triggers(self.names.table), *making.gone(self.names.old)):
                     self.session.rows(statement, {})
             return 0.0
 
-        patiently(self.session, self.settings, state.mark.new_oid, work)
+        patiently(self.session, self.settings, (state.mark.new_oid, state.mark.old_oid), work)
         return self._written(told.dropped(self.names, state), "partition_dropped", 0.0)
 
     def _look_forward(self, state: State) -> tuple[list[str], list[TdevError]]:
@@ -214,6 +214,12 @@ class _Work(Steps):
             f"-- what was written since {state.mark.switched_at} goes into {self.names.old}, is proven, and it takes "
             "its place again; rows that retention has removed since are there again, and due"
         )
+        known = {one.name for one in state.mark.renamed}
+        lines += [
+            f"-- the index {row['name']} was made since, and goes with the partitions: make it anew"
+            for row in self.session.rows(load_sql("conversion/indexes"), {"oid": state.mark.new_oid})
+            if row["name"] not in known
+        ]
         return lines, obstacles(self.session, state.live_oid, self.names.title)
 
     def _look_at_the_end(self, state: State) -> tuple[list[str], list[TdevError]]:

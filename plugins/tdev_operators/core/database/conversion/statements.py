@@ -62,13 +62,6 @@ def granting(kind: str, relation: tuple[str, str], right: Mapping[str, Any]) -> 
     )
 
 
-def revoking(kind: str, relation: tuple[str, str], grantee: str) -> Composed:
-    """Take all rights of somebody."""
-    return SQL("-- no right\nREVOKE ALL ON {} {} FROM {}").format(
-        SQL(kind), name_of(*relation), name_of(grantee) if grantee else SQL("PUBLIC")
-    )
-
-
 def commenting(table: tuple[str, str], text: str) -> Composed:
     """Give a table its comment; an empty one removes it."""
     return SQL("-- a comment\nCOMMENT ON TABLE {} IS {}").format(

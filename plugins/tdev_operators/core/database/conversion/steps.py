@@ -19,6 +19,7 @@ from tdev_operators.core.database.conversion.switch import Exchange, as_owner, e
 from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.database.retention.pace import Pacer
 from tdev_operators.core.database.retention.receipt import Folder, Journal
+from tdev_operators.core.database.retention.rights import keep_private
 from tdev_operators.core.database.retention.rules import classes_of
 from tdev_operators.core.database.retention.statements import Statements
 from tdev_operators.core.database.retention.table import Table, read_table
@@ -67,6 +68,8 @@ class Steps:
         with as_owner(self.session, plan.owner):
             for statement in plan.made():
                 self.session.rows(statement, {})
+            for name in (self.names.new, self.names.changes, *(part.name for part in plan.parts)):
+                keep_private(self.session, self.names.schema, name)
             [new] = self._relation(self.names.new)
             mark = Mark("made", self.request.run_id, plan.table.oid, new["oid"], tuple(key.name for key in making.keys))
             self.session.rows(making.remark(mark.text()), {})
@@ -86,7 +89,7 @@ class Steps:
                 self.session.rows(plan.making.remark(armed[0].text()), {})
             return 0.0
 
-        patiently(self.session, self.settings, mark.old_oid, work)
+        patiently(self.session, self.settings, (mark.old_oid,), work)
         self.progress(f"changes of {self.names.title} are noted")
         return armed[0]
 
@@ -137,6 +140,11 @@ class Steps:
             self.session.rows(statements.analyzing(schema, leaf["name"]), {})
         self.session.rows(statements.analyzing(schema, self.names.new), {})
 
+    def _wait_for_older(self) -> None:
+        """Wait for whoever began before the copy was whole: he would find the exchanged table empty."""
+        [own] = self.session.rows(load_sql("retention/own_transaction"))
+        wait_for_older(self.session, self.settings, own["xid"])
+
     def _prove(self, follower: Follower, *, back: bool = False) -> Proven:
         """Hold both sides against each other. On the way back, retention may have removed what is due meanwhile."""
         due: tuple[Composed, ...] = ()
@@ -165,11 +173,13 @@ class Steps:
 
         def work() -> float:
             with as_owner(self.session, owner):
+                # First what may be held, and last what the application waits for.
+                self.session.rows(statements.locking(self.names.schema, self.names.new), {})
                 for statement in (*making.no_triggers(self.names.table), *making.gone(self.names.new)):
                     self.session.rows(statement, {})
             return 0.0
 
-        patiently(self.session, self.settings, table.oid, work)
+        patiently(self.session, self.settings, (table.oid, state.mark.new_oid), work)
 
     def _follower(self, table: Table, making: Making, *, forward: bool) -> Follower:
         rules = self.settings.retention

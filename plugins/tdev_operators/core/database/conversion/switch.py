@@ -1,7 +1,7 @@
 """The exchange of two tables under one lock, forward and back: names, sequences, rights, comment, triggers."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,18 +10,19 @@ from psycopg.sql import SQL
 
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.conversion import statements
-from tdev_operators.core.database.conversion.following import Follower
+from tdev_operators.core.database.conversion.following import SMALL, Follower
 from tdev_operators.core.database.conversion.making import Making
 from tdev_operators.core.database.conversion.names import Names, new_name, old_name
+from tdev_operators.core.database.conversion.refusals import obstacles
 from tdev_operators.core.database.conversion.state import Mark, Renamed
 from tdev_operators.core.database.retention.columns import name_of
+from tdev_operators.core.database.retention.rights import revoking
 from tdev_operators.core.errors import BusyError, InputError, ProofFailedError, TdevError
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
 
 _PAUSE_SECONDS = 0.2
 _TRIGGERS = 2
-_ALL = 1_000_000  # nobody writes any more: what is left is little
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def as_owner(session: Session, owner: str) -> Iterator[None]:
             session.rows("ROLLBACK")
 
 
-def patiently(session: Session, settings: Settings, oid: int, work: Callable[[], float]) -> float:
+def patiently(session: Session, settings: Settings, oids: Sequence[int], work: Callable[[], float]) -> float:
     """Do what needs a lock that keeps others waiting: briefly, again, and not while somebody holds the table for long.
 
     Raises:
@@ -46,12 +47,12 @@ def patiently(session: Session, settings: Settings, oid: int, work: Callable[[],
     """
     rules = settings.retention
     for attempt in range(1, rules.tries + 1):
-        why = _holder(session, oid, rules.lock_timeout_ms / 1000, people=True)
+        why = _holder(session, oids, rules.lock_timeout_ms / 1000, people=True)
         if not why:
             try:
                 return work()
             except BusyError as error:
-                why = f"{_holder(session, oid, 0)} ({error})"
+                why = f"{_holder(session, oids, 0)} ({error})"
         if attempt == rules.tries:
             break
         time.sleep(_PAUSE_SECONDS * attempt)
@@ -101,15 +102,15 @@ class Exchange:
         def work() -> float:
             self.follower.follow()
             with as_owner(self.session, self.owner):
-                self.session.rows(statements.locking(self.names.schema, self.names.table, self._aside), {})
+                self.session.rows(statements.locking(self.names.schema, self._aside, self.names.table), {})
                 locked_at = time.monotonic()
-                while self.follower.step(_ALL):
-                    pass
+                if self.follower.step(SMALL + 1) > SMALL:  # a bulk of changes came last: not while everybody waits
+                    raise BusyError(f"Many rows of {self.names.title} were changed at once just now.")
                 self._refuse_changed(mark)
                 ended[:] = [self._exchanged(mark, now)]
             return time.monotonic() - locked_at
 
-        return patiently(self.session, self.settings, self._live_oid, work), ended[0]
+        return patiently(self.session, self.settings, (self._live_oid, self._aside_oid), work), ended[0]
 
     @property
     def _aside(self) -> str:
@@ -146,6 +147,8 @@ class Exchange:
 
     def _refuse_changed(self, mark: Mark) -> None:
         """Look once more, now that nobody can change anything."""
+        if found := obstacles(self.session, self._live_oid, self.names.title):
+            raise found[0]
         if evidence_of(self.session, self._live_oid) != mark.evidence:
             raise ProofFailedError(
                 f"The triggers that note the changes of {self.names.title} are not the ones of the beginning: they "
@@ -166,14 +169,16 @@ class Exchange:
         self._hand_over_rights()
         self._run(*self.making.no_triggers(table))
         self._run(statements.renaming("TABLE", schema, table, away))
+        there = {row["name"] for row in self._rows("conversion/indexes", self._live_oid)}
         for one in mark.renamed:
-            self._rename(one.kind, away, one.name, one.old if self.forward else one.new)
+            if one.kind == "SEQUENCE" or one.name in there:  # an index may have been dropped since
+                self._rename(one.kind, away, one.name, one.old if self.forward else one.new)
         self._run(statements.renaming("TABLE", schema, self._aside, table))
         for one in mark.renamed:
             self._rename(one.kind, table, one.new if self.forward else one.old, one.name)
         self._hand_over_sequences(mark)
         [own] = self.session.rows(load_sql("retention/own_transaction"))
-        self._run(self.making.guard(table, own["xid"]))
+        self._run(*self.making.guard(table, own["xid"]))
         if not self.forward:
             done = replace(mark, phase="undone", evidence="", switched_at=now, exchanged=own["xid"])
         else:
@@ -221,7 +226,7 @@ class Exchange:
         ]
         for kind, live, relation, aside in pairs:
             for grantee in sorted({row["grantee"] for row in self._rows("conversion/grants", aside)}):
-                self._run(statements.revoking(kind, relation, grantee))
+                self._run(revoking(kind, relation, grantee))
             for right in self._rows("conversion/grants", live):
                 self._run(statements.granting(kind, relation, right))
         [facts] = self._rows("conversion/facts", self._live_oid)
@@ -236,7 +241,7 @@ class Exchange:
 
 
 def wait_for_older(session: Session, settings: Settings, xid: str) -> None:
-    """Wait until nobody has a snapshot any more that is older than a transaction.
+    """Wait until nobody has a snapshot any more that does not see a transaction.
 
     Raises:
         BusyError: somebody still has; it names him.
@@ -244,13 +249,13 @@ def wait_for_older(session: Session, settings: Settings, xid: str) -> None:
     deadline = time.monotonic() + settings.retention.pace.pause_seconds
     while older := session.rows(load_sql("conversion/older_snapshots"), {"xid": xid}):
         if time.monotonic() > deadline:
-            raise BusyError(f"{older[0]['holder']} sees the table as it was before the exchange; wait for its end.")
+            raise BusyError(f"{older[0]['holder']} sees the tables as they were before; wait for its end.")
         time.sleep(_PAUSE_SECONDS)
 
 
-def _holder(session: Session, oid: int, seconds: float, *, people: bool = False) -> str:
-    """Name who holds the table for so long; `people`: but for autovacuum, which gives way when somebody waits."""
-    rows = session.rows(load_sql("retention/holders"), {"oid": oid})
+def _holder(session: Session, oids: Sequence[int], seconds: float, *, people: bool = False) -> str:
+    """Name who holds a table for so long; `people`: but for autovacuum, which gives way when somebody waits."""
+    rows = [row for oid in oids for row in session.rows(load_sql("retention/holders"), {"oid": oid})]
     return "; ".join(
         f"{row['holder']}, for {row['seconds']:.0f} s"
         for row in rows

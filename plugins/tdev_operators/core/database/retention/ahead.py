@@ -18,6 +18,7 @@ from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.retention.columns import name_of
 from tdev_operators.core.database.retention.partitions import span_of
 from tdev_operators.core.database.retention.receipt import Journal
+from tdev_operators.core.database.retention.rights import keep_private
 from tdev_operators.core.database.retention.settings import PartitionRule, RetentionRule, RetentionSettings
 from tdev_operators.core.database.retention.spans import REST, Span, floor_of, part_name, spans_from
 from tdev_operators.core.database.retention.statements import moment_text, text_of
@@ -222,6 +223,7 @@ class _Making:
         try:
             session.rows(SQL("-- as the owner\nSET LOCAL ROLE {}").format(name_of(self.owner)), {})
             session.rows(self._create(span, options), {})
+            keep_private(session, self.parent.schema, part_name(self.parent.name, span))
             if self.rest is not None:
                 session.rows(self._lock(), {})
                 moved = self._emptied(span)

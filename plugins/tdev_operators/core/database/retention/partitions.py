@@ -219,9 +219,12 @@ def _take_out_locked(removal: Removal, partition: Partition) -> str:
     try:
         session.rows("BEGIN")
         session.rows(partition.lock(), {})
+        locked_at = time.monotonic()
         [now] = session.rows(statements.all_rows(), {"horizon": removal.horizon})
         if why := _stays(now):
             return why
+        held_ms = round((time.monotonic() - locked_at) * 1000)
+        session.rows(load_sql("retention/patience"), {"held_ms": held_ms})  # we give way, not who waits for us
         session.rows(partition.detach(), {})
         session.rows("COMMIT")
     except BusyError as error:
