@@ -105,10 +105,9 @@ class SecondSide:
         return self
 
     def fail_back(self) -> None:
-        """Let the first side serve as before a failover, and the standby follow it from a fresh copy."""
+        """Let the first side serve as before a failover; a standby follows it from a fresh copy."""
         system = self._system
         self.api.stop()
-        self.standby.stop()
         system.unit_commands.disabled.clear()
         system.unit_commands.disabled.add("t-developer-api-2")
         for part in (system.source, *system.services.values()):

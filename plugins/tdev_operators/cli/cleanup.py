@@ -8,18 +8,15 @@ tdev cleanup --run --go-on ID    go on with a run that broke off, under its own 
 import argparse
 import json
 import os
-import secrets
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TextIO
 
-from tdev_operators.cli.notes import print_results, progress
+from tdev_operators.cli.notes import print_results, progress, shell_run_id
 from tdev_operators.core.errors import InputError
 from tdev_operators.core.items import ItemRef
 from tdev_operators.core.leases import refusal_when_lost
-from tdev_operators.core.ports import utc_now
-from tdev_operators.core.recovery.request import recovery_id_of
 from tdev_operators.core.settings import Settings, load_settings
 from tdev_operators.hooks.connections import EnvironmentConnections
 
@@ -67,7 +64,7 @@ def cleanup(
         raise InputError("A dry run has nothing to go on with; add --run.")
     settings, out = settings or load_settings(), out or sys.stdout
     connections = EnvironmentConnections(environment)
-    name = args.go_on or recovery_id_of(_KIND, f"shell-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
+    name = args.go_on or shell_run_id(_KIND)
     request = Request(name, dry_run=not args.run, unpaced=args.unpaced)
     with ExitStack() as stack:
         ports = stack.enter_context(care_ports(settings, connections))

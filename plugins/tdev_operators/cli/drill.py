@@ -9,13 +9,12 @@ import argparse
 import getpass
 import json
 import os
-import secrets
 import sys
 from collections.abc import Mapping
 from typing import TextIO
 
+from tdev_operators.cli.notes import progress, shell_run_id
 from tdev_operators.core.ports import utc_now
-from tdev_operators.core.recovery.request import recovery_id_of
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.reporting.wording import moment, span
 from tdev_operators.core.settings import Settings, load_settings
@@ -59,14 +58,11 @@ def drill(
 
     settings, out = settings or load_settings(), out or sys.stdout
 
-    def progress(line: str) -> None:
-        print(one_line(line), file=sys.stderr, flush=True)
-
     with drill_ports(settings, EnvironmentConnections(environment)) as ports:
         if args.history:
             chain = EvidenceChain(ports.store, settings.buckets.backups, settings.system.name).read()
             return _history([one.evidence.model_dump(mode="json") for one in chain], out, as_json=args.json)
-        name = recovery_id_of(KIND, f"shell-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
+        name = shell_run_id(KIND)
         request = DrillRequest(name, args.by or getpass.getuser(), args.set, approved=bool(args.approved_by))
         held = Drill(ports, settings, request, progress=progress)
         started_at = utc_now()

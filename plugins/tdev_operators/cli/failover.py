@@ -10,14 +10,12 @@ tdev failover --go-on ID                            go on with one that stopped;
 import argparse
 import json
 import os
-import secrets
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
+from tdev_operators.cli.notes import progress, shell_run_id
 from tdev_operators.core.errors import InputError
-from tdev_operators.core.ports import utc_now
-from tdev_operators.core.recovery.request import recovery_id_of
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.settings import Settings, load_settings
 from tdev_operators.hooks.connections import EnvironmentConnections
@@ -72,9 +70,6 @@ def failover(
 
     settings, out = settings or load_settings(), out or sys.stdout
 
-    def progress(line: str) -> None:
-        print(one_line(line), file=sys.stderr, flush=True)
-
     with failover_ports(settings, EnvironmentConnections(environment)) as ports:
         request = _request(args, ports, settings)
         work = Failover(ports, settings, request, progress=progress)
@@ -113,10 +108,7 @@ def rejoin(
 
     settings = settings or load_settings()
 
-    def progress(line: str) -> None:
-        print(one_line(line), file=sys.stderr, flush=True)
-
-    name = recovery_id_of(KIND, f"shell-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
+    name = shell_run_id(KIND)
     with failover_ports(settings, EnvironmentConnections(environment)) as ports:
         work = Rejoin(ports, settings, name, args.rejoin, progress=progress)
         print(one_line(work.carry_out(args.approved_by, args.by or "shell")), file=out or sys.stdout)
@@ -152,7 +144,7 @@ def _request(args: argparse.Namespace, ports: "FailoverPorts", settings: Setting
             raise InputError(f"There is no failover {known[:80]!r}; its id stands in the report and in the journal.")
         return FailoverRequest.of_facts(asked)
     return FailoverRequest(
-        recovery_id=recovery_id_of(KIND, f"shell-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"),
+        recovery_id=shell_run_id(KIND),
         to=args.to,
         requested_by=args.by or "shell",
         planned=not args.unplanned,

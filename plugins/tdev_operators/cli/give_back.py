@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, TextIO
 
-from tdev_operators.cli.notes import by, kept_apart, print_results, progress
-from tdev_operators.core.errors import SetupMissingError, TransientError
+from tdev_operators.cli.notes import by, kept_apart, noted_where_possible, print_results, progress
 from tdev_operators.core.items import ItemRef
 from tdev_operators.core.recovery.approvals import refuse_unapproved
 from tdev_operators.core.settings import Settings, load_settings
@@ -68,10 +67,9 @@ def give_back_rows(
     ref = ItemRef("shell", "shell", args.archive, _ITEM)
 
     def journal(event: str, facts: Mapping[str, Any]) -> None:
-        try:  # nothing is removed, and the archive stays: it may be done while the ledger is dead
-            PostgresLedger(connections.get(CONNECTION)).journal(ref, event, by(args.approved_by, asked_by, facts))
-        except (SetupMissingError, TransientError) as error:
-            progress(f"it could not be noted in the ledger ({error})")
+        # Nothing is removed, and the archive stays: it may be done while the ledger is dead.
+        told = by(args.approved_by, asked_by, facts)
+        noted_where_possible(lambda: PostgresLedger(connections.get(CONNECTION)).journal(ref, event, told))
 
     with ExitStack() as stack:
         ports = stack.enter_context(care_ports(settings, connections))

@@ -1,5 +1,6 @@
-"""What a command keeps and notes in the ledger: leases that keep others away, and each step before it is taken."""
+"""What commands have in common: their runs' names, what they print, and what they keep and note in the ledger."""
 
+import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -7,11 +8,18 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tdev_operators.core.errors import BusyError, SetupMissingError, TransientError
 from tdev_operators.core.leases import refusal_when_lost
+from tdev_operators.core.ports import utc_now
+from tdev_operators.core.recovery.request import recovery_id_of
 from tdev_operators.core.reporting.escaping import one_line
 
 if TYPE_CHECKING:
     from tdev_operators.core.ledger import Lease
     from tdev_operators.core.verdicts import CheckResult
+
+
+def shell_run_id(kind: str) -> str:
+    """Return a new id for a run that is started from a shell."""
+    return recovery_id_of(kind, f"shell-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
 
 
 def progress(line: str) -> None:
@@ -37,6 +45,14 @@ def kept_apart(
     except (SetupMissingError, TransientError) as error:  # the ledger is dead, or empty
         progress(f"see that no other {others} runs: the ledger keeps none away ({error})")
         return lambda: None
+
+
+def noted_where_possible(note: Callable[[], object]) -> None:
+    """Note something in the ledger; while it is dead or empty, say so and go on."""
+    try:
+        note()
+    except (SetupMissingError, TransientError) as error:
+        progress(f"it could not be noted in the ledger ({error})")
 
 
 def print_results(results: "Sequence[CheckResult]", out: TextIO, *, details: bool) -> None:

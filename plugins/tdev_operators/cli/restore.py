@@ -10,16 +10,14 @@ tdev restore --replaced                     databases that restores replaced; td
 import argparse
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TextIO
 
-from tdev_operators.cli.notes import kept_apart
-from tdev_operators.core.ports import utc_now
+from tdev_operators.cli.notes import kept_apart, progress, shell_run_id
 from tdev_operators.core.recovery.approvals import NEEDED_FOR_LIVE, refuse_unapproved
-from tdev_operators.core.recovery.request import RestoreRequest, recovery_id_of
+from tdev_operators.core.recovery.request import RestoreRequest
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.reporting.wording import counted, moment
 from tdev_operators.core.settings import Settings, load_settings
@@ -82,9 +80,6 @@ def restore(
     request = _request(args)
     if request.replaces_live and not args.dry_run:
         refuse_unapproved(settings.recovery, request.requested_by, args.approved_by, NEEDED_FOR_LIVE)
-
-    def progress(line: str) -> None:
-        print(one_line(line), file=sys.stderr, flush=True)
 
     with recovery_ports(settings, EnvironmentConnections(environment)) as ports:
         work = restore_kind(request.which)(ports, settings, request, progress=progress)
@@ -193,8 +188,7 @@ def list_replaced(
 
 def _request(args: argparse.Namespace) -> RestoreRequest:
     return RestoreRequest(
-        recovery_id=args.recovery
-        or recovery_id_of("restore", f"shell-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"),
+        recovery_id=args.recovery or shell_run_id("restore"),
         requested_by="shell",
         which=args.set,
         unproven=args.unproven,

@@ -10,18 +10,15 @@ tdev tuning --undo ID                          what taking a former run back wou
 import argparse
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tdev_operators.cli.notes import kept_apart, print_results, progress
-from tdev_operators.core.errors import InputError, PermanentError, SetupMissingError, TransientError
+from tdev_operators.cli.notes import kept_apart, noted_where_possible, print_results, progress, shell_run_id
+from tdev_operators.core.errors import InputError, PermanentError, TransientError
 from tdev_operators.core.items import ItemRef
-from tdev_operators.core.ports import utc_now
 from tdev_operators.core.recovery.approvals import refuse_unapproved
-from tdev_operators.core.recovery.request import recovery_id_of
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.settings import Settings, load_settings
 from tdev_operators.hooks.connections import EnvironmentConnections
@@ -86,10 +83,8 @@ def tuning(
     ref = ItemRef("shell", "shell", request.tuning_id, _ITEM)
 
     def in_ledger(work: "Callable[[ItemStore], object]") -> None:
-        try:  # the run's own journal is in the bucket: a dead ledger keeps nobody from the way back
-            work(PostgresLedger(connections.get(CONNECTION)))
-        except (SetupMissingError, TransientError) as error:
-            progress(f"it could not be noted in the ledger ({error})")
+        # The run's own journal is in the bucket: a dead ledger keeps nobody from the way back.
+        noted_where_possible(lambda: work(PostgresLedger(connections.get(CONNECTION))))
 
     def note(event: str, facts: Mapping[str, Any]) -> None:
         in_ledger(lambda ledger: ledger.journal(ref, event, {**facts, "asked_by": request.requested_by}))
@@ -151,7 +146,7 @@ def _request(args: argparse.Namespace) -> "TuningRequest":
         raise InputError("A dry run has nothing to go on with; add --run.")
     asked = kinds or (_KINDS[:1] if args.run else _KINDS)
     return TuningRequest(
-        tuning_id=args.go_on or recovery_id_of(KIND, f"shell-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"),
+        tuning_id=args.go_on or shell_run_id(KIND),
         requested_by=args.by or "shell",
         names=_words(args.settings),
         reload="reload" in asked,

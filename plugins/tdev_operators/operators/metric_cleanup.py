@@ -1,12 +1,19 @@
 """Retention as an operator (guide: Metric Cleanup): old rows go, once a week, and the receipt says which."""
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tdev_operators.operators.database_care import is_dry_run
-from tdev_operators.operators.work import ItemWorkOperator, Job
+from tdev_operators.operators.work import ItemWorkOperator, Job, holding
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow.sdk import Context
+
+    from tdev_operators.core.database.ports import CarePorts
     from tdev_operators.core.items import ItemOutcome
+    from tdev_operators.hooks.reporting import ReportingPorts
 
 
 class MetricCleanupOperator(ItemWorkOperator):
@@ -37,3 +44,20 @@ class MetricCleanupOperator(ItemWorkOperator):
         records = drop_old_records(job.ports.ledger, job.settings, started_at, dry_run=request.dry_run)
         counted, out_of_scope = in_scope((*results, records), job.settings)
         return ItemOutcome(counted, started_at, job.ports.clock(), out_of_scope)
+
+
+@contextmanager
+def instead_of_cleanup(context: "Context") -> "Iterator[tuple[CarePorts, ReportingPorts, Callable[[], None]]]":
+    """Hold the lease of the weekly item while people do something by hand with rows that it would remove.
+
+    Yields the ports, and what raises a BusyError once the lease is lost.
+    """
+    from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415  not while parsing
+    from tdev_operators.hooks.database_assembly import care_ports  # noqa: PLC0415
+
+    run = context["dag_run"]
+    with (
+        holding("item:metric_cleanup", f"{run.dag_id} {run.run_id}") as (reporting, check),
+        care_ports(reporting.settings, airflow_connections()) as ports,
+    ):
+        yield ports, reporting, check

@@ -1,6 +1,5 @@
 """A table turned into one of partitions by hand, that taken back, or its way back ended: looked at, approved, done."""
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
@@ -8,16 +7,15 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
-from tdev_operators.operators.work import close_by_hand, holding
+from tdev_operators.operators.metric_cleanup import instead_of_cleanup
+from tdev_operators.operators.work import close_by_hand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from airflow.sdk import Context
 
     from tdev_operators.core.database.conversion.request import ConversionRequest
-    from tdev_operators.core.database.ports import CarePorts
-    from tdev_operators.hooks.reporting import ReportingPorts
 
 ITEM = "partition_metrics"
 _CONVERT, _UNDO, _DROP = "convert", "undo", "drop the former table"
@@ -63,7 +61,7 @@ class PartitionLookOperator(MaintenanceOperator):
         from tdev_operators.core.database.conversion.run import look  # noqa: PLC0415  not while parsing
         from tdev_operators.core.recovery.approvals import refuse_strangers  # noqa: PLC0415
 
-        with _opened(context) as (ports, reporting, _):
+        with instead_of_cleanup(context) as (ports, reporting, _):
             reporting.ledger.open_item(ref_of(context, tier=ITEM, item=ITEM), reporting.clock())
             refuse_strangers(reporting.settings.recovery, requester_of(context))
             found = look(ports, reporting.settings, request_of(context))
@@ -113,7 +111,7 @@ class PartitionOperator(MaintenanceOperator):
         from tdev_operators.core.recovery.approvals import refuse_unapproved  # noqa: PLC0415
 
         ref, request = ref_of(context, tier=ITEM, item=ITEM), request_of(context)
-        with _opened(context) as (ports, reporting, check):
+        with instead_of_cleanup(context) as (ports, reporting, check):
             people = approved_by(context, self.approvals)
             if not request.dry_run:
                 refuse_unapproved(reporting.settings.recovery, requester_of(context), people, 1)
@@ -139,17 +137,3 @@ def request_of(context: "Context") -> "ConversionRequest":
         now=asked["now"],
         dry_run=asked["dry_run"],
     )
-
-
-@contextmanager
-def _opened(context: "Context") -> "Iterator[tuple[CarePorts, ReportingPorts, Callable[[], None]]]":
-    """Hold the lease of the weekly item: rows are not removed while their table is exchanged."""
-    from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415  not while parsing
-    from tdev_operators.hooks.database_assembly import care_ports  # noqa: PLC0415
-
-    run = context["dag_run"]
-    with (
-        holding("item:metric_cleanup", f"{run.dag_id} {run.run_id}") as (reporting, check),
-        care_ports(reporting.settings, airflow_connections()) as ports,
-    ):
-        yield ports, reporting, check

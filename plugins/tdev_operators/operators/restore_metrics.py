@@ -1,14 +1,14 @@
 """Archived rows, given back by hand: looked at, approved, given back, recorded."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
-from tdev_operators.operators.work import close_by_hand, holding
+from tdev_operators.operators.metric_cleanup import instead_of_cleanup
+from tdev_operators.operators.work import close_by_hand
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -52,7 +52,7 @@ class GiveBackLookOperator(MaintenanceOperator):
         """Return what there is to know, for the approval."""
         from tdev_operators.core.recovery.approvals import refuse_strangers  # noqa: PLC0415  not while parsing
 
-        with _opened(context) as (ports, reporting, _):
+        with instead_of_cleanup(context) as (ports, reporting, _):
             reporting.ledger.open_item(ref_of(context, tier=ITEM, item=ITEM), reporting.clock())
             refuse_strangers(reporting.settings.recovery, requester_of(context))
             return {"told": _given(context, ports, reporting, lambda *_: None, lambda: None, dry_run=True).summary}
@@ -91,7 +91,7 @@ class GiveBackOperator(MaintenanceOperator):
         from tdev_operators.core.recovery.approvals import refuse_unapproved  # noqa: PLC0415  not while parsing
 
         ref, dry_run = ref_of(context, tier=ITEM, item=ITEM), bool(context["params"]["dry_run"])
-        with _opened(context) as (ports, reporting, check):
+        with instead_of_cleanup(context) as (ports, reporting, check):
             people = approved_by(context, self.approvals)
             if not dry_run:
                 refuse_unapproved(reporting.settings.recovery, requester_of(context), people, 1)
@@ -102,20 +102,6 @@ class GiveBackOperator(MaintenanceOperator):
             result = _given(context, ports, reporting, journal, check, dry_run=dry_run)
             close_by_hand(reporting, ref, (result,))
         return {"verdict": result.verdict.value, "summary": result.summary}
-
-
-@contextmanager
-def _opened(context: "Context") -> "Iterator[tuple[CarePorts, ReportingPorts, Callable[[], None]]]":
-    """Hold the lease of the weekly item: rows are not removed while they are given back."""
-    from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415  not while parsing
-    from tdev_operators.hooks.database_assembly import care_ports  # noqa: PLC0415
-
-    run = context["dag_run"]
-    with (
-        holding("item:metric_cleanup", f"{run.dag_id} {run.run_id}") as (reporting, check),
-        care_ports(reporting.settings, airflow_connections()) as ports,
-    ):
-        yield ports, reporting, check
 
 
 def _given(

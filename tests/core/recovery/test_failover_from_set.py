@@ -77,10 +77,7 @@ class Elsewhere:
     def mend(self):
         """The first side serves again, and the second is empty."""
         system, standby, self.agents_bucket = self.system, self.second.standby, "t-developer-agents"
-        self.second.api.stop()
-        system.unit_commands.disabled.clear()
-        for part in (system.source, *system.services.values()):
-            part.running or part.start()
+        self.second.fail_back()
         client = system.objects.client()
         for bucket in self.second.buckets.values():
             for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):

@@ -44,6 +44,11 @@ def rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
+def capitalized(text: str) -> str:
+    """Return a text that begins a sentence: `str.capitalize` would make the rest of it small."""
+    return text[:1].upper() + text[1:]
+
+
 def figure(measurement: Measurement) -> str:
     """Return `dead tuples of metrics: 31 % (warning 10, critical 20)`."""
     limits = ", ".join(

@@ -63,7 +63,7 @@ def test_a_row_that_changes_while_it_is_copied_is_what_its_writer_made_of_it(met
     assert metrics.rows() == old
 
 
-def test_a_transaction_with_an_old_snapshot_is_told_to_try_again(metrics, elsewhere):
+def test_a_transaction_with_an_old_snapshot_is_told_to_try_again(metrics, elsewhere, monkeypatch):
     """It would see the table as it was some moments before the exchange, and change rows that it cannot see."""
     early, real = elsewhere(), runs._Work._prove
 
@@ -72,11 +72,8 @@ def test_a_transaction_with_an_old_snapshot_is_told_to_try_again(metrics, elsewh
         early.execute("SELECT 1")
         return real(self, follower, **how)
 
-    runs._Work._prove = prove
-    try:
-        assert metrics.carry_out().verdict is Verdict.OK
-    finally:
-        runs._Work._prove = real
+    monkeypatch.setattr(runs._Work, "_prove", prove)
+    assert metrics.carry_out().verdict is Verdict.OK
     with pytest.raises(psycopg.errors.SerializationFailure, match="the table was exchanged meanwhile"):
         early.execute("UPDATE metrics SET value = 0 WHERE id = 1")
     early.execute("ROLLBACK")

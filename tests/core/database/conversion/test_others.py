@@ -6,7 +6,6 @@ import pytest
 
 from sandbox.postgres import Cluster
 from tdev_operators.core.database.conversion import statements
-from tdev_operators.core.database.conversion.switch import Exchange
 from tdev_operators.core.errors import BusyError
 from tdev_operators.core.sql import load_sql
 from tdev_operators.core.verdicts import Verdict
@@ -17,22 +16,16 @@ from tests.core.database.retention.conftest import METRICS, RULE
 from tests.records import facts_of
 
 
-@pytest.fixture
-def elsewhere(metrics, cluster):
-    """Another session in the same database."""
-    with cluster.connect(metrics.database.name) as session:
-        yield session
-
-
 def test_who_began_before_the_copy_is_waited_for(metrics, elsewhere):
     pace = metrics.settings.retention.pace.model_copy(update={"pause_seconds": 1})
     hurried = metrics.with_(changes={"pace": pace, "tries": 1})
-    elsewhere.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-    elsewhere.execute("SELECT 1")
+    early = elsewhere()
+    early.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    early.execute("SELECT 1")
     with pytest.raises(BusyError, match="sees the tables as they were before"):
         hurried.carry_out()
-    assert elsewhere.execute("SELECT count(*) FROM metrics").fetchone() == (1200,)
-    elsewhere.execute("COMMIT")
+    assert early.execute("SELECT count(*) FROM metrics").fetchone() == (1200,)
+    early.execute("COMMIT")
     assert hurried.carry_out().verdict is Verdict.OK
 
 
@@ -40,25 +33,26 @@ def test_a_snapshot_of_the_very_moment_does_not_see_it(metrics, elsewhere):
     with metrics.database.session() as exchanging, metrics.database.session() as looking:
         exchanging.rows("BEGIN")
         [own] = exchanging.rows(load_sql("retention/own_transaction"))
-        elsewhere.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        elsewhere.execute("SELECT 1")
+        other = elsewhere()
+        other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        other.execute("SELECT 1")
         exchanging.rows("COMMIT")
         assert looking.rows(load_sql("conversion/older_snapshots"), {"xid": own["xid"]})
-        elsewhere.execute("COMMIT")
+        other.execute("COMMIT")
         assert not looking.rows(load_sql("conversion/older_snapshots"), {"xid": own["xid"]})
 
 
 def test_a_bulk_that_comes_last_is_not_followed_while_everybody_waits(metrics, elsewhere, monkeypatch):
-    locking, followed = statements.locking, []
+    locking, followed, other = statements.locking, [], elsewhere()
 
     def lock(schema, *tables):
         if any(event == "partition_switch_intended" for event, _ in metrics.journal):
             if not followed:
-                elsewhere.execute("INSERT INTO metrics (name, value) SELECT 'x', n FROM generate_series(1, 2000) AS n")
+                other.execute("INSERT INTO metrics (name, value) SELECT 'x', n FROM generate_series(1, 2000) AS n")
             followed.append(tables)
         return locking(schema, *tables)
 
-    monkeypatch.setattr(Exchange.carry_out.__globals__["statements"], "locking", lock)
+    monkeypatch.setattr(statements, "locking", lock)
     assert metrics.carry_out().verdict is Verdict.OK
     assert len(followed) == 2, "the first try gave way and followed it"
     assert followed[0] == ("metrics_partitioned", "metrics"), "last what the application waits for"
@@ -71,8 +65,9 @@ def test_rights_that_were_passed_on_and_an_index_that_was_dropped_do_not_keep_it
         GRANT SELECT ON metrics TO passes_on WITH GRANT OPTION
     """)
     try:
-        elsewhere.execute("SET ROLE passes_on")
-        elsewhere.execute("GRANT SELECT ON metrics TO was_given")
+        other = elsewhere()
+        other.execute("SET ROLE passes_on")
+        other.execute("GRANT SELECT ON metrics TO was_given")
         metrics.carry_out()
         metrics.sql.execute("DROP INDEX metrics_timestamp_idx; CREATE INDEX since ON metrics (value)")
         assert any("the index since was made since" in line for line in metrics.look("undo").lines)

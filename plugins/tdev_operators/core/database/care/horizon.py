@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tdev_operators.core.backup.ports import Session
-from tdev_operators.core.reporting.wording import span
+from tdev_operators.core.reporting.wording import capitalized, span
 from tdev_operators.core.sql import load_sql
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict
 
@@ -56,5 +56,5 @@ def horizon_result(found: Sequence[Holder], at_most: int, tool: str, *, sees_all
         summary = f"Nobody holds back {at_most:,} transactions or more, so that dead rows can be removed."
         return CheckResult(NAME, Verdict.OK, summary, measured, coverage=coverage, details=details)
     text = found[0].text
-    summary = f"{text[0].upper()}{text[1:]}: VACUUM removes nothing that died since."
+    summary = f"{capitalized(text)}: VACUUM removes nothing that died since."
     return CheckResult(NAME, Verdict.WARNING, summary, measured, _HINT, coverage, details=details)

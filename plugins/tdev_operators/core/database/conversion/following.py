@@ -10,7 +10,6 @@ and whatever isolation the application uses.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from psycopg.sql import Composable
@@ -20,7 +19,8 @@ from tdev_operators.core.database.conversion.sides import Following
 from tdev_operators.core.database.retention.pace import Pacer
 from tdev_operators.core.database.retention.removal import BY_INDEX
 from tdev_operators.core.database.retention.settings import PartitionRule
-from tdev_operators.core.errors import BusyError, ProofFailedError, TdevError
+from tdev_operators.core.database.transactions import transaction
+from tdev_operators.core.errors import BusyError, ProofFailedError
 from tdev_operators.core.sql import load_sql
 
 SMALL = 500  # notes that the switch may find: a matter of milliseconds
@@ -61,17 +61,13 @@ class Follower:
         self._check()
         started = time.monotonic()
         marks, size = {f"after{at}": text for at, text in enumerate(after or [None] * size_of_key)}, self.pacer.size
-        self.session.rows("BEGIN")
-        try:
+        with transaction(self.session):
             found = self.session.rows(self.statements.bound(), {**marks, "size": size})
             if not found or found[0]["upto0"] is None:
                 return after, True
             upto = {name: text for name, text in found[0].items() if name != "rows"}
             self.followed.copied += self.session.touched(self.statements.copy(), {**marks, **upto})
             waiters = self._waiters()
-            self.session.rows("COMMIT")
-        finally:
-            self._over()
         self.followed.batches += 1
         self.pacer.blocked(waiters)
         self.pacer.rest(self.session, time.monotonic() - started)
@@ -87,13 +83,9 @@ class Follower:
         for _ in range(_ROUNDS):
             self._check()
             started, size = time.monotonic(), max(self.pacer.size, SMALL + 1)
-            self.session.rows("BEGIN ISOLATION LEVEL REPEATABLE READ")
-            try:
+            with transaction(self.session, "ISOLATION LEVEL REPEATABLE READ"):
                 notes = self.step(size)
                 waiters = self._waiters()
-                self.session.rows("COMMIT")
-            finally:
-                self._over()
             if notes <= SMALL:
                 return
             self.pacer.blocked(waiters)
@@ -125,10 +117,6 @@ class Follower:
     def _waiters(self) -> int:
         [now] = self.session.rows(load_sql("retention/own_transaction"))
         return int(now["waiters"])
-
-    def _over(self) -> None:
-        with suppress(TdevError):  # after a COMMIT it says only that there is nothing to roll back
-            self.session.rows("ROLLBACK")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,8 @@ class Steps:
         with as_owner(self.session, plan.owner):
             for statement in plan.made():
                 self.session.rows(statement, {})
-            for name in (self.names.new, self.names.changes, *(part.name for part in plan.parts)):
-                keep_private(self.session, self.names.schema, name)
+            made = [self.names.new, self.names.changes, *(part.name for part in plan.parts)]
+            keep_private(self.session, self.names.schema, made)
             [new] = self._relation(self.names.new)
             mark = Mark("made", self.request.run_id, plan.table.oid, new["oid"], tuple(key.name for key in making.keys))
             self.session.rows(making.remark(mark.text()), {})

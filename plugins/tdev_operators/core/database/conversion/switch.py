@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-
-from psycopg.sql import SQL
 
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.conversion import statements
@@ -15,9 +13,10 @@ from tdev_operators.core.database.conversion.making import Making
 from tdev_operators.core.database.conversion.names import Names, new_name, old_name
 from tdev_operators.core.database.conversion.refusals import obstacles
 from tdev_operators.core.database.conversion.state import Mark, Renamed
-from tdev_operators.core.database.retention.columns import name_of
-from tdev_operators.core.database.retention.rights import revoking
-from tdev_operators.core.errors import BusyError, InputError, ProofFailedError, TdevError
+from tdev_operators.core.database.retention.holders import holders
+from tdev_operators.core.database.retention.rights import acting_as, revoking
+from tdev_operators.core.database.transactions import transaction
+from tdev_operators.core.errors import BusyError, InputError, ProofFailedError
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
 
@@ -28,15 +27,10 @@ _TRIGGERS = 2
 @contextmanager
 def as_owner(session: Session, owner: str) -> Iterator[None]:
     """Run the block in one transaction, as the role that owns the table: what it makes is that role's."""
-    session.rows("BEGIN")
-    try:
+    with transaction(session):
         session.rows(load_sql("conversion/limits"))
-        session.rows(SQL("-- as the owner\nSET LOCAL ROLE {}").format(name_of(owner)), {})
+        session.rows(acting_as(owner), {})
         yield
-        session.rows("COMMIT")
-    finally:
-        with suppress(TdevError):  # after a COMMIT it says only that there is nothing to roll back
-            session.rows("ROLLBACK")
 
 
 def patiently(session: Session, settings: Settings, oids: Sequence[int], work: Callable[[], float]) -> float:
@@ -47,12 +41,12 @@ def patiently(session: Session, settings: Settings, oids: Sequence[int], work: C
     """
     rules = settings.retention
     for attempt in range(1, rules.tries + 1):
-        why = _holder(session, oids, rules.lock_timeout_ms / 1000, people=True)
+        why = holders(session, *oids, seconds=rules.lock_timeout_ms / 1000, people=True)
         if not why:
             try:
                 return work()
             except BusyError as error:
-                why = f"{_holder(session, oids, 0)} ({error})"
+                why = f"{holders(session, *oids)} ({error})"
         if attempt == rules.tries:
             break
         time.sleep(_PAUSE_SECONDS * attempt)
@@ -251,13 +245,3 @@ def wait_for_older(session: Session, settings: Settings, xid: str) -> None:
         if time.monotonic() > deadline:
             raise BusyError(f"{older[0]['holder']} sees the tables as they were before; wait for its end.")
         time.sleep(_PAUSE_SECONDS)
-
-
-def _holder(session: Session, oids: Sequence[int], seconds: float, *, people: bool = False) -> str:
-    """Name who holds a table for so long; `people`: but for autovacuum, which gives way when somebody waits."""
-    rows = [row for oid in oids for row in session.rows(load_sql("retention/holders"), {"oid": oid})]
-    return "; ".join(
-        f"{row['holder']}, for {row['seconds']:.0f} s"
-        for row in rows
-        if row["seconds"] >= seconds and not (people and row["gives_way"])
-    )

@@ -4,9 +4,7 @@ Each is made beside the table and attached, in a transaction of its own: when on
 dropped, that undoes none of the others.
 """
 
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,19 +16,19 @@ from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.retention.columns import name_of
 from tdev_operators.core.database.retention.partitions import span_of
 from tdev_operators.core.database.retention.receipt import Journal
-from tdev_operators.core.database.retention.rights import keep_private
+from tdev_operators.core.database.retention.rights import acting_as, keep_private
 from tdev_operators.core.database.retention.settings import PartitionRule, RetentionRule, RetentionSettings
 from tdev_operators.core.database.retention.spans import REST, Span, floor_of, part_name, spans_from
 from tdev_operators.core.database.retention.statements import moment_text, text_of
 from tdev_operators.core.database.retention.table import Table, read_table
+from tdev_operators.core.database.transactions import again_when_busy, transaction
 from tdev_operators.core.database.wording import untitled
-from tdev_operators.core.errors import BusyError, PermanentError, TdevError
+from tdev_operators.core.errors import BusyError, PermanentError
 from tdev_operators.core.reporting.wording import counted, moment, number
 from tdev_operators.core.sql import load_sql
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict
 
 CHECK = "retention.partitions_ahead"
-_PAUSE_SECONDS = 0.2
 LIKE = SQL(
     "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION"
     " INCLUDING STATISTICS"
@@ -202,14 +200,7 @@ class _Making:
         Raises:
             BusyError: somebody holds the DEFAULT partition, or too many rows of it would have to be moved.
         """
-        for attempt in range(1, self.settings.tries + 1):
-            try:
-                return self._once(span)
-            except BusyError:
-                if attempt == self.settings.tries:
-                    raise
-                time.sleep(_PAUSE_SECONDS * attempt)
-        return 0
+        return again_when_busy(self.settings.tries, lambda: self._once(span))
 
     def shown(self, span: Span) -> list[str]:
         """Return the statements."""
@@ -219,19 +210,14 @@ class _Making:
     def _once(self, span: Span) -> int:
         session, moved = self.session, 0
         options = session.rows(load_sql("retention/options"), {"oid": self.parent.newest})
-        session.rows("BEGIN")
-        try:
-            session.rows(SQL("-- as the owner\nSET LOCAL ROLE {}").format(name_of(self.owner)), {})
+        with transaction(session):
+            session.rows(acting_as(self.owner), {})
             session.rows(self._create(span, options), {})
-            keep_private(session, self.parent.schema, part_name(self.parent.name, span))
+            keep_private(session, self.parent.schema, [part_name(self.parent.name, span)])
             if self.rest is not None:
                 session.rows(self._lock(), {})
                 moved = self._emptied(span)
             session.rows(self._attach(span), {})
-            session.rows("COMMIT")
-        finally:
-            with suppress(TdevError):  # after a COMMIT it says only that there is nothing to roll back
-                session.rows("ROLLBACK")
         return moved
 
     def _emptied(self, span: Span) -> int:

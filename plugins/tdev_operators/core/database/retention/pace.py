@@ -6,7 +6,7 @@ from collections.abc import Callable
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.retention.settings import Pace
 from tdev_operators.core.errors import AccessDeniedError, BusyError
-from tdev_operators.core.reporting.wording import counted
+from tdev_operators.core.reporting.wording import capitalized, counted
 from tdev_operators.core.sql import load_sql
 
 _MB = 1_000_000
@@ -68,10 +68,9 @@ class Pacer:
             if now["lag_bytes"] <= self._rules.replica_lag_mb * _MB:
                 break
             if time.monotonic() > deadline:
-                who = f"{now['reader'][0].upper()}{now['reader'][1:]}"
                 raise BusyError(
-                    f"{who} is {now['lag_bytes'] / _MB:,.0f} MB behind and does not catch up; what was "
-                    "done so far stays done, and the rest waits for it."
+                    f"{capitalized(now['reader'])} is {now['lag_bytes'] / _MB:,.0f} MB behind and does not catch up; "
+                    "what was done so far stays done, and the rest waits for it."
                 )
             self._note("replica lag")
             self._wait(_LOOK_SECONDS)

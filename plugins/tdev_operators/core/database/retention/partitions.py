@@ -7,7 +7,6 @@ its bounds do not prove is looked up among its rows; one that holds a single row
 import re
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +20,8 @@ from tdev_operators.core.database.retention.removal import Removal
 from tdev_operators.core.database.retention.rules import RowClass, class_of
 from tdev_operators.core.database.retention.statements import Statements
 from tdev_operators.core.database.retention.table import Table
-from tdev_operators.core.errors import BusyError, TdevError
+from tdev_operators.core.database.transactions import again_when_busy, transaction
+from tdev_operators.core.errors import BusyError
 from tdev_operators.core.sql import load_sql
 
 _RANGE = re.compile(r"FOR VALUES FROM \('(?P<start>[^']+)'\) TO \('(?P<end>[^']+)'\)")
@@ -178,7 +178,7 @@ def _remove(removal: Removal, partition: Partition, *, count: bool) -> None:
             _let_be(removal, partition, _stays(now))
             return
         removal.begin(counts, step)
-    _patiently(removal, partition.drop())
+    again_when_busy(removal.limits.tries, lambda: session.rows(partition.drop(), {}))
     removal.end()  # written down with the next step, or with the receipt
 
 
@@ -217,21 +217,17 @@ def _take_out_locked(removal: Removal, partition: Partition) -> str:
     if held := removal.holders():
         return held
     try:
-        session.rows("BEGIN")
-        session.rows(partition.lock(), {})
-        locked_at = time.monotonic()
-        [now] = session.rows(statements.all_rows(), {"horizon": removal.horizon})
-        if why := _stays(now):
-            return why
-        held_ms = round((time.monotonic() - locked_at) * 1000)
-        session.rows(load_sql("retention/patience"), {"held_ms": held_ms})  # we give way, not who waits for us
-        session.rows(partition.detach(), {})
-        session.rows("COMMIT")
+        with transaction(session):
+            session.rows(partition.lock(), {})
+            locked_at = time.monotonic()
+            [now] = session.rows(statements.all_rows(), {"horizon": removal.horizon})
+            if why := _stays(now):
+                return why
+            held_ms = round((time.monotonic() - locked_at) * 1000)
+            session.rows(load_sql("retention/patience"), {"held_ms": held_ms})  # we give way, not who waits for us
+            session.rows(partition.detach(), {})
     except BusyError as error:
         return str(error)
-    finally:
-        with suppress(TdevError):  # after a COMMIT it says only that there is nothing to roll back
-            session.rows("ROLLBACK")
     return ""
 
 
@@ -261,18 +257,6 @@ def _take_out(removal: Removal, partition: Partition) -> str:
                 return str(error)
             time.sleep(_PAUSE_SECONDS * attempt)
     return ""
-
-
-def _patiently(removal: Removal, statement: Composed) -> None:
-    for attempt in range(1, removal.limits.tries + 1):
-        try:
-            removal.session.rows(statement, {})
-        except BusyError:
-            if attempt == removal.limits.tries:
-                raise
-            time.sleep(_PAUSE_SECONDS * attempt)
-        else:
-            return
 
 
 def span_of(row: Mapping[str, Any], time_column: str) -> tuple[datetime, datetime] | None:

@@ -12,6 +12,7 @@ from typing import Any
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.retention.archive import Part, opened_part
 from tdev_operators.core.database.retention.columns import binds_of
+from tdev_operators.core.database.retention.holders import holders
 from tdev_operators.core.database.retention.pace import Pacer
 from tdev_operators.core.database.retention.receipt import PROGRESS, Counts, Folder, Progress
 from tdev_operators.core.database.retention.statements import Statements
@@ -227,8 +228,7 @@ class Removal:
     def holders(self, seconds: float | None = None) -> str:
         """Name who has held the table, or a part of it, for so long (as they stand: as long as we wait for a lock)."""
         longer = self.limits.lock_timeout_ms / 1000 if seconds is None else seconds
-        rows = self.session.rows(load_sql("retention/holders"), {"oid": self.statements.table.oid})
-        return "; ".join(f"{row['holder']}, for {row['seconds']:.0f} s" for row in rows if row["seconds"] >= longer)
+        return holders(self.session, self.statements.table.oid, seconds=longer)
 
     def _leave_out(self, what: str, error: TdevError) -> None:
         named = self.holders(0)

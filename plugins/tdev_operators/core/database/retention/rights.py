@@ -1,10 +1,17 @@
 """Rights on tables that we make: nobody's but the owner's, whatever ALTER DEFAULT PRIVILEGES gives away."""
 
+from collections.abc import Sequence
+
 from psycopg.sql import SQL, Composed
 
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.retention.columns import name_of
 from tdev_operators.core.sql import load_sql
+
+
+def acting_as(owner: str) -> Composed:
+    """Be the owner until the transaction ends: what is made is that role's."""
+    return SQL("-- as the owner\nSET LOCAL ROLE {}").format(name_of(owner))
 
 
 def revoking(kind: str, relation: tuple[str, str], grantee: str) -> Composed:
@@ -14,10 +21,7 @@ def revoking(kind: str, relation: tuple[str, str], grantee: str) -> Composed:
     )
 
 
-def keep_private(session: Session, schema: str, name: str) -> None:
-    """Take from everybody else what default privileges gave on a table that was just made: rows go through the root."""
-    [made] = session.rows(load_sql("conversion/relation"), {"schema": schema, "name": name})
-    for grantee in sorted(
-        {row["grantee"] for row in session.rows(load_sql("conversion/grants"), {"oid": made["oid"]})}
-    ):
-        session.rows(revoking("TABLE", (schema, name), grantee), {})
+def keep_private(session: Session, schema: str, names: Sequence[str]) -> None:
+    """Take from everybody else what default privileges gave on tables that were just made: rows go through the root."""
+    for row in session.rows(load_sql("retention/given_away"), {"schema": schema, "names": list(names)}):
+        session.rows(revoking("TABLE", (schema, row["name"]), row["grantee"]), {})

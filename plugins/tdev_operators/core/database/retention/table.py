@@ -7,6 +7,7 @@ from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.retention.columns import DIGEST, Column
 from tdev_operators.core.database.retention.settings import RetentionRule
 from tdev_operators.core.errors import AccessDeniedError, InputError
+from tdev_operators.core.reporting.wording import capitalized
 from tdev_operators.core.sql import load_sql
 
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "c": "a type"}
@@ -140,7 +141,7 @@ def _side_effects(session: Session, rule: RetentionRule, oid: int) -> tuple[str,
         said = f"the {row['kind']} {row['name']} of {row['on_table']}"
         if not rule.allow_triggers:
             raise InputError(
-                f"{said[0].upper()}{said[1:]} acts when a row goes, and nobody knows what it does; set allow_triggers "
+                f"{capitalized(said)} acts when a row goes, and nobody knows what it does; set allow_triggers "
                 f"of the rule for {rule.name} when that is meant."
             )
         told.append(said)

@@ -6,6 +6,7 @@ from tdev_operators.core.database.tuning.apply import APPROVAL, PLAN, REFUSED
 from tdev_operators.core.database.tuning.plan import Plan
 from tdev_operators.core.database.tuning.restart import RESTART, WAY_BACK
 from tdev_operators.core.recovery.journal import Journal
+from tdev_operators.core.reporting.wording import capitalized
 from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict
 
 CHECK = "tuning.applied"
@@ -14,7 +15,7 @@ CHECK = "tuning.applied"
 def dry_result(lines: Sequence[str]) -> CheckResult:
     """Say what would be done."""
     refused = [line for line in lines if line.startswith("would be refused")]
-    why = f" {refused[0][0].upper()}{refused[0][1:]}" if refused else ""
+    why = f" {capitalized(refused[0])}" if refused else ""
     summary = f"Nothing was touched: this is a dry run.{why}"
     verdict = Verdict.WARNING if refused else Verdict.OK
     return CheckResult(CHECK, verdict, summary, coverage=Coverage(seen=("the plan",)), details=tuple(lines))
