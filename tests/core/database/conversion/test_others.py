@@ -1,11 +1,14 @@
 """What others did before, do meanwhile, or have changed since: nobody is misled, kept waiting, or in the way."""
 
+import threading
 import time
 
+import psycopg
 import pytest
 
 from sandbox.postgres import Cluster
 from tdev_operators.core.database.conversion import statements
+from tdev_operators.core.database.retention import partitions
 from tdev_operators.core.errors import BusyError
 from tdev_operators.core.sql import load_sql
 from tdev_operators.core.verdicts import Verdict
@@ -75,6 +78,35 @@ def test_rights_that_were_passed_on_and_an_index_that_was_dropped_do_not_keep_it
         assert metrics.one("SELECT has_table_privilege('was_given', 'metrics', 'SELECT')")
     finally:
         metrics.sql.execute("DROP OWNED BY passes_on, was_given CASCADE; DROP ROLE passes_on, was_given")
+
+
+def test_a_cleanup_gives_way_before_the_application_is_ended_as_a_deadlocks_victim(metrics, elsewhere, monkeypatch):
+    """Who writes by id alone locks every partition, from the table down; a detachment beside a DEFAULT goes up."""
+    weekly = metrics.weekly.with_(changes={"lock_timeout_ms": 1000, "tries": 1})
+    weekly.carry_out()
+    writer, failed, looks, stays = elsewhere(), [], [], partitions._stays
+
+    def lock_all():
+        try:
+            writer.execute("BEGIN")
+            writer.execute("LOCK TABLE metrics IN ROW EXCLUSIVE MODE")
+        except psycopg.Error as error:
+            failed.append(error)
+        writer.execute("ROLLBACK")
+
+    application = threading.Thread(target=lock_all)
+
+    def stays_while_the_application_waits(now):
+        looks.append(now)
+        if len(looks) == 2:  # the first look was without a lock
+            application.start()
+            time.sleep(0.3)
+        return stays(now)
+
+    monkeypatch.setattr(partitions, "_stays", stays_while_the_application_waits)
+    assert weekly.clean()["retention.metrics"].verdict is Verdict.OK
+    application.join()
+    assert failed == []
 
 
 def test_what_is_made_is_nobody_elses_whatever_default_privileges_say(metrics):
