@@ -88,7 +88,7 @@ def test_an_active_run_does_not_hold_up_the_next_slot_and_only_the_late_item_is_
 
 
 def items_that_were_late(house, *run_ids):
-    """Return the items of these runs that had not ended a minute after their run was queued; a busy machine has more."""
+    """Return the items that had not ended a minute after their run was queued; a busy machine has more of them."""
     with psycopg.connect(**house.system.control.conninfo("ledger")) as ledger:
         ended = dict(
             ledger.execute(

@@ -40,7 +40,9 @@ def test_a_dry_run_the_work_the_cleanup_and_the_way_back(tasks):  # noqa: F811  
     outcome, _ = cleaned(f"{RUN}-5")
     assert outcome.verdict.value == "OK", outcome.results
     names = [one.check for one in outcome.results]
-    assert {"retention.metrics", "retention.conservation", "retention.partitions_ahead"} < set(names)
+    assert {"retention.metrics", "retention.conservation", "retention.partitions_ahead", "retention.conversions"} < set(
+        names
+    )
     figures = {one.name: one.value for one in outcome.results[0].measurements}
     assert figures["partitions dropped"] >= 1
     with pytest.raises(InputError, match=r"public\.metrics_before_partitions stays until"):

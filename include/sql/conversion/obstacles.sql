@@ -65,6 +65,37 @@ SELECT
 FROM pg_subscription_rel AS rel
 WHERE rel.srrelid = %(oid)s
 UNION ALL
+SELECT
+    'would be lost' AS kind,
+    'the replica identity' AS name
+FROM pg_class AS class
+WHERE class.oid = %(oid)s AND class.relkind = 'r' AND class.relreplident <> 'd'
+UNION ALL
+SELECT
+    'would be lost' AS kind,
+    'what is set for its TOAST table' AS name
+FROM pg_class AS class
+INNER JOIN pg_class AS toast ON toast.oid = class.reltoastrelid
+WHERE class.oid = %(oid)s AND class.relkind = 'r' AND toast.reloptions IS NOT NULL
+UNION ALL
+SELECT
+    'would be lost' AS kind,
+    concat('what is set for the statistics of the column ', att.attname) AS name
+FROM pg_attribute AS att
+INNER JOIN pg_class AS class ON class.oid = att.attrelid
+WHERE
+    att.attrelid = %(oid)s
+    AND class.relkind = 'r'
+    AND att.attnum > 0
+    AND NOT att.attisdropped
+    AND (coalesce(att.attstattarget, -1) >= 0 OR att.attoptions IS NOT NULL)
+UNION ALL
+SELECT
+    'would be lost' AS kind,
+    concat('the INCLUDE of the key ', index.indexrelid::regclass) AS name
+FROM pg_index AS index
+WHERE index.indrelid = %(oid)s AND index.indisprimary AND index.indnkeyatts < index.indnatts
+UNION ALL
 SELECT DISTINCT
     'refers to it by its number, not by its name' AS kind,
     CASE

@@ -20,8 +20,9 @@ class MetricCleanupOperator(ItemWorkOperator):
     """Archives and removes rows whose time has come, in each table of `[[retention.rules]]`; and our old records."""
 
     def do(self, job: Job) -> "ItemOutcome":
-        """Return one result a table, the balance over all of them, and what went from our ledger."""
+        """Return one result a table, the balance, what conversions left standing, what went from our ledger."""
         from tdev_operators.core.database.check_names import in_scope  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.database.conversion.left_over import left_over  # noqa: PLC0415
         from tdev_operators.core.database.retention.records import drop_old_records  # noqa: PLC0415
         from tdev_operators.core.database.retention.run import Request, clean  # noqa: PLC0415
         from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415
@@ -40,9 +41,10 @@ class MetricCleanupOperator(ItemWorkOperator):
                 progress=self.log.info,
                 check=job.check,
             )
+            beside = left_over(ports, job.settings)
         job.returned["retention_id"] = request.run_id
         records = drop_old_records(job.ports.ledger, job.settings, started_at, dry_run=request.dry_run)
-        counted, out_of_scope = in_scope((*results, records), job.settings)
+        counted, out_of_scope = in_scope((*results, *([beside] if beside else []), records), job.settings)
         return ItemOutcome(counted, started_at, job.ports.clock(), out_of_scope)
 
 

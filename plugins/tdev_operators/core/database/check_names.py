@@ -21,6 +21,7 @@ ABOUT = {
     "retention.maintenance_records": "what maintenance measured itself and kept in its ledger for too long",
     "retention.partitions_ahead": "until when there are partitions for rows to come, and rows that fit into none",
     "retention.partitioned": "what `tdev_partition_metrics` did: rows proven the same, how long everybody waited",
+    "retention.conversions": "what a conversion has left standing: a former table, or one that was begun and not ended",
     "retention.given_back": "archived rows that were given back, held against their digests",
     "tuning.database": "recommended, in the file, running: where they differ, and what waits for a reload or a restart",
     "tuning.file_errors": "lines of the server's files with which it would not start, and lines that are void",

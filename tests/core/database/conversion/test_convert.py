@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from tdev_operators.core.database.conversion.steps import RECEIPT
+from tdev_operators.core.database.conversion.left_over import left_over
+from tdev_operators.core.database.conversion.steps import RECEIPT, Steps
 from tdev_operators.core.database.retention.settings import RetentionException
 from tdev_operators.core.errors import BusyError, InputError
 from tdev_operators.core.verdicts import Verdict
-from tests.core.database.conversion.conftest import SUNDAY
+from tests.core.database.conversion.conftest import PARTITIONS, SUNDAY
 
 SHAPE = """
     SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity::text,
@@ -72,7 +73,7 @@ def test_converted_with_everything_that_it_had_and_back_again(metrics):
     events = [line[0] for line in metrics.journal]
     assert events == ["partition_conversion_intended", "partition_switch_intended", "partition_switched"]
     new = metrics.one("INSERT INTO metrics (name, value) VALUES ('new', 1) RETURNING id")
-    assert new == 1201, "numbers go on"
+    assert new == 1301, "numbers go on, behind those that somebody may just be taking"
     assert metrics.carry_out().summary.startswith("public.metrics was converted at")
 
     metrics.sql.execute("UPDATE metrics SET value = 7 WHERE id = 5; DELETE FROM metrics WHERE id = 6")
@@ -83,7 +84,7 @@ def test_converted_with_everything_that_it_had_and_back_again(metrics):
     assert metrics.rows() == after
     assert metrics.catalogue() == before, "nothing of ours is left, and everything has its name again"
     assert indexes(metrics) == former
-    assert metrics.one("INSERT INTO metrics (name, value) VALUES ('newer', 1) RETURNING id") == 1202
+    assert metrics.one("INSERT INTO metrics (name, value) VALUES ('newer', 1) RETURNING id") == 1402
     metrics.sql.execute("ALTER DEFAULT PRIVILEGES REVOKE DELETE ON TABLES FROM reader_of_metrics")
 
 
@@ -123,6 +124,62 @@ def test_the_former_table_is_dropped_late_and_only_when_nothing_uses_it(metrics)
             later.carry_out(action)
     with pytest.raises(InputError, match="is partitioned already"):
         later.carry_out()
+
+
+def test_what_stands_beside_a_table_is_told_every_week_until_somebody_ends_it(metrics):
+    def left(now=SUNDAY):
+        return left_over(metrics.with_(clock=lambda: now).ports, metrics.settings)
+
+    assert left() is None
+    closed = metrics.with_(clock=iter([SUNDAY] * 2 + [SUNDAY + timedelta(hours=5)] * 9).__next__)
+    assert closed.carry_out().verdict is Verdict.WARNING
+    begun = left()
+    assert begun.verdict is Verdict.WARNING
+    assert "is not ended (copying)" in begun.summary
+    metrics.carry_out()
+    metrics.sql.execute("UPDATE metrics SET value = 1")
+    beside = left(SUNDAY + timedelta(days=13))
+    assert beside.verdict is Verdict.OK
+    assert "stays until 2026-12-13" in beside.summary
+    late = left(SUNDAY + timedelta(days=15))
+    assert late.verdict is Verdict.WARNING
+    assert "for a way back that nobody took" in late.summary
+    assert "*Drop the former table*, or *Undo*" in late.hint
+    [figure] = late.measurements
+    former, notes = (
+        metrics.one("SELECT pg_total_relation_size(%s)", f"metrics_{kind}")
+        for kind in ("before_partitions", "tdev_changes")
+    )
+    assert (figure.value, notes > 100_000) == (former + notes, True)
+    metrics.sql.execute("COMMENT ON TABLE metrics_tdev_changes IS 'mine'")
+    assert left().verdict is Verdict.UNKNOWN
+
+
+def test_once_taken_back_it_is_looked_at_like_any_other(metrics, monkeypatch):
+    metrics.carry_out()
+    with monkeypatch.context() as patch:
+        patch.setattr(Steps, "_clear", lambda *_: pytest.fail("cut off"))
+        with pytest.raises(pytest.fail.Exception):
+            metrics.carry_out("undo")
+    assert metrics.phase == "undone"
+    metrics.sql.execute("ALTER TABLE metrics REPLICA IDENTITY FULL")
+    with pytest.raises(InputError, match="the replica identity would be lost"):
+        metrics.carry_out()
+    assert metrics.phase == "undone"
+    metrics.sql.execute("ALTER TABLE metrics REPLICA IDENTITY DEFAULT")
+    assert " partitions since " in metrics.carry_out().summary
+
+
+def test_the_way_back_knows_the_table_under_other_rules(metrics):
+    metrics.carry_out()
+    longer = metrics.rule.model_copy(
+        update={"days": 400, "partitions": PARTITIONS.model_copy(update={"values": ("low", "normal", "high", "odd")})}
+    )
+    metrics.sql.execute("UPDATE metrics SET value = 3 WHERE id = 9")
+    rows = metrics.rows()
+    back = metrics.with_(rule=longer).carry_out("undo")
+    assert back.verdict is Verdict.OK, back
+    assert metrics.rows() == rows
 
 
 def test_a_dry_run_prints_everything_and_touches_nothing(metrics):

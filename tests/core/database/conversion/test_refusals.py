@@ -42,6 +42,16 @@ STANDS = [
         "the trigger noise acts when its rows change",
     ),
 ]
+LOST = [
+    ("ALTER TABLE metrics REPLICA IDENTITY FULL", "the replica identity would be lost; set it back"),
+    ("ALTER TABLE metrics SET (toast.autovacuum_enabled = off)", "what is set for its TOAST table would be lost"),
+    ("ALTER TABLE metrics ALTER name SET STATISTICS 1000", "the statistics of the column name would be lost"),
+    ("ALTER TABLE metrics ALTER value SET (n_distinct = -0.5)", "the statistics of the column value would be lost"),
+    (
+        "ALTER TABLE metrics DROP CONSTRAINT metrics_pkey, ADD PRIMARY KEY (id) INCLUDE (value)",
+        "the INCLUDE of the key public.metrics_pkey would be lost",
+    ),
+]
 ALONE = [
     ("ALTER TABLE metrics ALTER importance DROP NOT NULL", "The column importance of public.metrics may be NULL"),
     ("CREATE TABLE notes (metric bigint REFERENCES metrics (id))", "The foreign key notes_metric_fkey of public.notes"),
@@ -56,11 +66,11 @@ ALONE = [
 
 
 def test_whatever_stands_on_it_is_named_all_at_once_a_sentence_each(metrics):
-    for change, _ in STANDS:
+    for change, _ in (*STANDS, *LOST):
         metrics.sql.execute(change)
     before = metrics.catalogue()
     refused = [str(error) for error in metrics.look().refused]
-    assert [sentence for _, sentence in STANDS if not any(sentence in one for one in refused)] == []
+    assert [sentence for _, sentence in (*STANDS, *LOST) if not any(sentence in one for one in refused)] == []
     assert all(one.count(". ") == 0 for one in refused), refused
     with pytest.raises(InputError):
         metrics.carry_out()

@@ -25,14 +25,18 @@ _REMEDIES = {
     "hides its rows": "drop it, or leave the table as it is",
     "is filled by a subscription": "it would fill the former table's number no more, and lose what comes; take it out",
     "publishes it": "take the table out of it, and put it in again when it is converted",
+    "would be lost": "set it back, and anew when the table is converted",
     "refers to it by its number, not by its name": "drop it, and make it anew when the table is converted",
 }
 
 
 def refusals(
-    ports: CarePorts, settings: Settings, session: Session, wanted: PartitionRule, plan: Plan
+    ports: CarePorts, settings: Settings, session: Session, wanted: PartitionRule, plan: Plan, *, again: bool = False
 ) -> list[TdevError]:
-    """Return why the table cannot be converted as it is now; nothing is touched."""
+    """Return why the table cannot be converted as it is now; nothing is touched.
+
+    `again`: what a way back has left stands there, has our names, and goes first.
+    """
     bind = {"oid": plan.table.oid}
     [facts] = session.rows(load_sql("conversion/facts"), bind)
     title = plan.names.title
@@ -41,7 +45,7 @@ def refusals(
     found += obstacles(session, plan.table.oid, title)
     found += _of_columns(session, plan)
     found += _of_indexes(plan)
-    found += _of_names(session, plan)
+    found += [] if again else _of_names(session, plan)
     found += _of_room(ports, settings, session, wanted, plan)
     return found
 

@@ -197,6 +197,10 @@ class _Work(Steps):
         plan = read_plan(self.session, self.rule, self.wanted)
         if state.phase == "none":
             return shown(plan, self.wanted), refusals(self.ports, self.settings, self.session, self.wanted, plan)
+        if state.phase == "undone":
+            lines = [f"-- what the way back of {state.mark.run_id} has left is cleared away first"]
+            found = refusals(self.ports, self.settings, self.session, self.wanted, plan, again=True)
+            return [*lines, *shown(plan, self.wanted)], found
         lines = [
             f"-- {state.mark.run_id} has begun ({state.phase}, {state.aside_bytes} bytes so far); it is gone on with"
         ]

@@ -9,6 +9,8 @@ from tdev_operators.core.backup.database.names import distinct
 from tdev_operators.core.database.retention.columns import name_of
 from tdev_operators.core.database.retention.statements import text_of
 
+_LEFT_OUT = 100  # numbers of a sequence
+
 
 def index(name: str, table: tuple[str, str], facts: Mapping[str, Any]) -> Composed:
     """Make an index as another one is."""
@@ -70,10 +72,17 @@ def commenting(table: tuple[str, str], text: str) -> Composed:
 
 
 def counting_on(sequence: tuple[str, str], other: tuple[str, str]) -> Composed:
-    """Let a sequence go on where another one is."""
+    """Let a sequence go on behind where another one is.
+
+    Some numbers are left out: nothing keeps a session from asking the other one for its next number, by the name that
+    both had, in the moment of the exchange.
+    """
     return SQL(
-        "-- one row: where it goes on\nSELECT setval({}::regclass, s.last_value, s.is_called) FROM {} AS s"
-    ).format(text_of(name_of(*sequence).as_string().replace("%%", "%")), name_of(*other))
+        "-- one row: where it goes on\nSELECT setval({0}::regclass, CASE WHEN q.seqincrement > 0"
+        " THEN least(s.last_value::numeric + {1} * q.seqincrement, q.seqmax)"
+        " ELSE greatest(s.last_value::numeric + {1} * q.seqincrement, q.seqmin) END::bigint, true)"
+        " FROM {2} AS s CROSS JOIN pg_sequence AS q WHERE q.seqrelid = {0}::regclass"
+    ).format(text_of(name_of(*sequence).as_string().replace("%%", "%")), SQL(str(_LEFT_OUT)), name_of(*other))
 
 
 def owned_by(sequence: tuple[str, str], table: tuple[str, str], column: str) -> Composed:
