@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import Api
+from sandbox.parts import Part
 from sandbox.postgres import UNPRIVILEGED_USER, Cluster
 from sandbox.processes import SandboxError, as_user
 from sandbox.settings_file import change_settings
@@ -78,6 +79,7 @@ class SecondSide:
             self.standby = Cluster(system.supervisor, "elsewhere", version=system.source.version)
             self.standby._passwords = system.source._passwords  # noqa: SLF001
         self.api = Api(system.supervisor, self.standby, system.logs, name="api-2")
+        self._served: list[Part] = []  # what ran before: a T-Developer without its engine gets none by a failover
         self.buckets = {"agents": "t-developer-agents-2", "checkpoints": "t-developer-checkpoints-2"}
         self.parts = {
             "postgresql-1": system.source,
@@ -87,6 +89,7 @@ class SecondSide:
 
     def start(self) -> "SecondSide":
         """Make the standby and the buckets, and describe both sides in the settings."""
+        self._served = [part for part in (self._system.source, *self._system.services.values()) if part.running]
         self.standby.start()
         for name in self.buckets.values():
             self._system.objects.create_bucket(name)
@@ -110,7 +113,7 @@ class SecondSide:
         self.api.stop()
         system.unit_commands.disabled.clear()
         system.unit_commands.disabled.add("t-developer-api-2")
-        for part in (system.source, *system.services.values()):
+        for part in self._served:
             part.running or part.start()
         system.names.restart()  # the names point to the first side again
         if isinstance(self.standby, Standby):

@@ -11,6 +11,7 @@ import pytest
 
 from sandbox.airflow import Airflow
 from sandbox.processes import REPOSITORY
+from sandbox.settings_file import change_settings
 from sandbox.system import Sandbox
 
 _HERE = Path(__file__).resolve().parent
@@ -37,6 +38,7 @@ class House:
 def house() -> Iterator[House]:
     """Start everything once; every test leaves the sandbox mended and all trial slots paused."""
     with Sandbox.start(scale="small", second_side=True) as system:
+        change_settings(system.settings_file, {"health": {"check_timeout_seconds": 60}})  # others work beside it
         dags = system.supervisor.home / "dags"
         dags.mkdir()
         for file in [*(REPOSITORY / "dags").glob("*.py"), *(_HERE / "dags").glob("*.py")]:

@@ -63,6 +63,7 @@ class Container:
             (self.home / folder).mkdir(exist_ok=True)
         settings = json.loads(self.replaced(json.dumps(SETTINGS)))
         settings["logs"] = {"directory": str(self.home / "var-log")}
+        settings["health"] = {"check_timeout_seconds": 60}  # its services all start on this one machine
         settings["dns"] = {"resolver": f"127.0.0.1:{names.port}"}
         settings["public_names"] = [{"name": name, "port": self.tls} for name in PUBLIC_NAMES]
         write_settings(self.home / "compose.toml", settings)
