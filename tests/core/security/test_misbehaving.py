@@ -1,7 +1,6 @@
 """Programs that hang, crash, or write what no scanner should: UNKNOWN in bounded time and memory, never green."""
 
 import json
-import os
 import resource
 import time
 from dataclasses import replace

@@ -1,0 +1,74 @@
+"""The findings ledger's protocol, and what goes in and out: each finding once, from first seen to fixed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from tdev_operators.core.security.findings import Finding, Severity
+
+
+class Sort(StrEnum):
+    """The sorts of findings that a report tells apart."""
+
+    OPEN = "open"
+    NEW = "new"
+    BACK = "back"  # it was fixed before
+    FIXED = "fixed"
+    LATE = "late"  # past its due date, and nobody answers for it
+    WAIVED = "waived"
+    EXPIRING = "expiring"  # waived for less than two weeks more
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A finding of today as it goes into the ledger."""
+
+    finding: Finding
+    priority: int
+    due_days: float
+    waiver: str = ""
+    waived_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A scanner that looked at all of a target: what it no longer sees is gone."""
+
+    scanner: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A finding as the ledger knows it."""
+
+    finding: Finding
+    first_seen: datetime
+    last_seen: datetime
+    opened_at: datetime
+    reopened: int
+    due_at: datetime
+    waiver: str = ""
+    waived_until: datetime | None = None
+    fixed_at: datetime | None = None
+
+
+class FindingsLedger(Protocol):
+    """Keeps findings."""
+
+    def merge(self, system: str, at: datetime, looks: Sequence[Look], seen: Iterable[Seen]) -> None:
+        """Take in what was found at a moment: all of it, or nothing. The same moment again changes nothing.
+
+        A finding is fixed when every scanner that saw it has looked again and does not.
+
+        Raises:
+            TransientError, SetupMissingError, AccessDeniedError: the ledger's database.
+        """
+
+    def counts(self, system: str, at: datetime) -> Mapping[Severity, Mapping[Sort, int]]:
+        """Return how many findings of each sort there are, by severity, as of the merge of that moment."""
+
+    def findings(self, system: str, at: datetime, sort: Sort, *, most: int) -> list[Recorded]:
+        """Return findings of a sort, the most urgent first."""

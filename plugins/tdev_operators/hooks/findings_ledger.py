@@ -1,0 +1,71 @@
+"""`core.security.ledger` in PostgreSQL: two tables of the ledger, merged in one transaction."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from tdev_operators.core.security.findings import Finding, Severity
+from tdev_operators.core.security.ledger import Look, Recorded, Seen, Sort
+from tdev_operators.hooks.connections import ConnectionFacts
+from tdev_operators.hooks.ledger_database import LedgerDatabase, as_json
+
+_CHUNK = 2_000  # findings of one statement: some 2 MB
+
+
+class PostgresFindings:
+    """`FindingsLedger` in the ledger's database."""
+
+    def __init__(self, facts: ConnectionFacts) -> None:
+        self._database = LedgerDatabase(facts)
+
+    def merge(self, system: str, at: datetime, looks: Sequence[Look], seen: Iterable[Seen]) -> None:
+        """See `FindingsLedger.merge`."""
+        with self._database.transaction() as tx:
+            tx.rows("lock_findings", system=system)
+            for chunk in _chunks(seen):
+                findings = as_json([_fields(one) for one in chunk])
+                tx.rows("keep_findings", system=system, at=at, findings=findings)
+                tx.rows("keep_sightings", system=system, at=at, findings=findings)
+            for look in looks:
+                tx.rows("end_sightings", system=system, at=at, scanner=look.scanner, target=look.target)
+            tx.rows("fix_findings", system=system, at=at)
+
+    def counts(self, system: str, at: datetime) -> Mapping[Severity, Mapping[Sort, int]]:
+        """See `FindingsLedger.counts`."""
+        with self._database.transaction() as tx:
+            rows = tx.rows("finding_counts", system=system, at=at)
+        return {
+            Severity(row["severity"]): {sort: row[sort.value] for sort in Sort if sort.value in row} for row in rows
+        }
+
+    def findings(self, system: str, at: datetime, sort: Sort, *, most: int) -> list[Recorded]:
+        """See `FindingsLedger.findings`."""
+        with self._database.transaction() as tx:
+            rows = tx.rows("findings", system=system, at=at, sort=sort.value, most=most)
+        return [Recorded(finding=Finding.from_json(row.pop("facts")), **row) for row in rows]
+
+
+def _chunks(seen: Iterable[Seen]) -> Iterator[list[Seen]]:
+    chunk: list[Seen] = []
+    for one in seen:
+        chunk.append(one)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _fields(one: Seen) -> dict[str, Any]:
+    finding = one.finding
+    return {
+        "identity": finding.identity,
+        "target": finding.target,
+        "severity": finding.severity.value,
+        "priority": one.priority,
+        "due_days": one.due_days,
+        "waiver": one.waiver,
+        "waived_until": one.waived_until.isoformat() if one.waived_until else None,
+        "scanners": finding.scanner.split(", "),
+        "facts": finding.to_json(),
+    }
