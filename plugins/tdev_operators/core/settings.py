@@ -29,6 +29,7 @@ from tdev_operators.core.failover.settings import FailoverSettings
 from tdev_operators.core.health.settings import HealthSettings
 from tdev_operators.core.recovery.settings import RecoverySettings
 from tdev_operators.core.reporting.settings import AlertSettings, Silence
+from tdev_operators.core.security.settings import SecuritySettings
 from tdev_operators.core.setting_types import (
     BUCKET_PATTERN,
     FILE_PATTERN,
@@ -208,6 +209,7 @@ class Settings(Section):
     performance: PerformanceSettings
     capacity: CapacitySettings
     tuning: TuningSettings
+    security: SecuritySettings
     alerts: AlertSettings
     silences: tuple[Silence, ...] = ()
     out_of_scope: tuple[OutOfScopeSettings, ...] = ()

@@ -67,7 +67,7 @@ class Ward:
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory):
+def database_of_trivy(tmp_path_factory):
     """A cache with a vulnerability database of now."""
     cache = tmp_path_factory.mktemp("trivy")
     write_database(cache)
@@ -75,8 +75,8 @@ def database(tmp_path_factory):
 
 
 @pytest.fixture
-def ward(tmp_path, database):
-    return Ward(tmp_path, SOURCE, database)
+def ward(tmp_path, database_of_trivy):
+    return Ward(tmp_path, SOURCE, database_of_trivy)
 
 
 def image_of(files: Mapping[str, bytes], tag: str) -> bytes:

@@ -1,0 +1,179 @@
+"""A scan from its targets to the ledger: every scanner on every target at once, then one merge, then the judgement."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from tdev_operators.core.backup.ports import BackupStore
+from tdev_operators.core.errors import TdevError
+from tdev_operators.core.ports import Clock, utc_now
+from tdev_operators.core.private_folders import private_folder
+from tdev_operators.core.security.fetching import fetch
+from tdev_operators.core.security.findings import Finding, Severity, identified
+from tdev_operators.core.security.judging import judge, not_judged
+from tdev_operators.core.security.ledger import FindingsLedger, Look, Seen
+from tdev_operators.core.security.scanners import all_scanners
+from tdev_operators.core.security.scanning import Ground, Limits, Scan, Scanner, Target, plant, scan
+from tdev_operators.core.security.settings import ScanTarget, SecuritySettings
+from tdev_operators.core.security.urgency import Feeds, due_days_of, priority_of, read_feeds
+from tdev_operators.core.security.waivers import Waiver, read_waivers, waiver_of
+from tdev_operators.core.settings import Settings, settings_path
+from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict, worst
+
+_AT_ONCE = 4  # programs: each uses more than one core for a moment
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPorts:
+    """What a scan works with. `environment` are secrets of scanners, by their own names."""
+
+    store: BackupStore
+    ledger: FindingsLedger
+    environment: dict[str, str] = field(default_factory=dict)
+    clock: Clock = utc_now
+
+
+def scan_all(
+    ports: ScanPorts,
+    settings: Settings,
+    *,
+    at: datetime,
+    switched_off: frozenset[str] = frozenset(),
+    progress: Callable[[str], object] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[CheckResult, ...]:
+    """Scan every target with every scanner that fits it, merge what they found, and judge what the ledger then holds.
+
+    Returns one result a scanner, and the judgement's. A scanner or target that fails is UNKNOWN, and the others go on.
+    `at` is the moment that stands in the ledger: the same in every try of a run. `switched_off` are names of results.
+
+    Raises:
+        TransientError: the ledger is away. SettingsError: the file of waivers is wrong. BusyError: see `check`.
+    """
+    security = settings.security
+    waivers = read_waivers(settings_path().parent / security.waivers_file, at) if security.waivers_file else ()
+    scanners = [one for one in all_scanners() if f"scan.{one.name}" not in switched_off]
+    scans: list[Scan] = []
+    with private_folder() as folder:
+        for number, wanted in enumerate(security.targets):
+            scans += _scanned(ports, security, wanted, scanners, folder / str(number), at, progress)
+            check()
+    feeds, doubts = _feeds(security, at)
+    looks = [Look(one.scanner, one.target) for one in scans if one.complete]
+    found = identified([finding for one in scans for finding in one.findings])
+    ports.ledger.merge(settings.system.name, at, looks, (_seen(one, feeds, waivers, security) for one in found))
+    results = [_together(name, [one for one in scans if one.scanner == name]) for name in _names(scanners, scans)]
+    if not security.targets:
+        return (not_judged(),)
+    judged = judge(ports.ledger, settings, waivers, at)
+    return (*results, *judged, *doubts)
+
+
+def _scanned(
+    ports: ScanPorts,
+    security: SecuritySettings,
+    wanted: ScanTarget,
+    scanners: Sequence[Scanner],
+    root: Path,
+    at: datetime,
+    progress: Callable[[str], object],
+) -> list[Scan]:
+    fitting = [one for one in scanners if wanted.kind in one.scans]
+    root.mkdir()
+    try:
+        target = fetch(
+            wanted, root, ports.store, timeout_seconds=security.timeout_seconds, target_mb=security.target_mb
+        )
+        plant(root, fitting)
+    except TdevError as error:
+        return [_not_fetched(one, wanted, error) for one in fitting]
+    limits = Limits(security.timeout_seconds, security.report_mb, security.data_days)
+    done: list[Scan] = []
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="scanner") as pool:
+        started = [pool.submit(_one, one, target, ports, security, limits, at) for one in fitting]
+        for future in as_completed(started):
+            ended = future.result()
+            progress(f"{ended.result.verdict:8} {ended.result.check}: {ended.result.summary}")
+            done.append(ended)
+    return done
+
+
+def _one(
+    scanner: Scanner, target: Target, ports: ScanPorts, security: SecuritySettings, limits: Limits, at: datetime
+) -> Scan:
+    with private_folder() as folder:
+        cache = Path(security.cache_folder) if security.cache_folder else Path.home() / ".cache" / "tdev-scanners"
+        return scan(scanner, target, Ground(folder, cache, limits, ports.environment), at)
+
+
+def _not_fetched(scanner: Scanner, wanted: ScanTarget, error: TdevError) -> Scan:
+    coverage = Coverage(skipped={wanted.name: "it could not be fetched"})
+    result = CheckResult(f"scan.{scanner.name}", Verdict.UNKNOWN, f"{wanted.name}: {error}", coverage=coverage)
+    return Scan(scanner.name, wanted.name, result)
+
+
+def _names(scanners: Sequence[Scanner], scans: Sequence[Scan]) -> list[str]:
+    used = {one.scanner for one in scans}
+    return [one.name for one in scanners if one.name in used]
+
+
+def _together(name: str, scans: Sequence[Scan]) -> CheckResult:
+    """Return one result of a scanner over all of its targets."""
+    results = [one.result for one in scans]
+    if len(results) == 1:
+        return results[0]
+    figures: dict[str, float] = {}
+    for measured in (one for result in results for one in result.measurements):
+        figures[measured.name] = figures.get(measured.name, 0) + (measured.value or 0)
+    canaries = [one.coverage.canary_found for one in results if one.coverage.canary_found is not None]
+    return CheckResult(
+        f"scan.{name}",
+        worst(one.verdict for one in results),
+        " ".join(one.summary for one in results),
+        measurements=tuple(Measurement(figure, value) for figure, value in figures.items()),
+        coverage=Coverage(
+            seen=tuple(seen for one in results for seen in one.coverage.seen),
+            skipped={target: why for one in results for target, why in one.coverage.skipped.items()},
+            data_age_seconds=max(one.coverage.data_age_seconds for one in results),
+            tool=next((one.coverage.tool for one in results if one.coverage.tool), ""),
+            canary_found=all(canaries) if canaries else None,
+        ),
+        duration_seconds=max(one.duration_seconds for one in results),
+        details=tuple(line for one in results for line in one.details),
+    )
+
+
+def _feeds(security: SecuritySettings, at: datetime) -> tuple[Feeds, list[CheckResult]]:
+    """Read the feeds; one that is old, broken or away is told, and the order of work falls back on CVSS."""
+    kev, epss = (Path(name) if name else None for name in (security.kev_file, security.epss_file))
+    if kev is None and epss is None:
+        return Feeds(), []
+    check = "findings.feeds"
+    try:
+        feeds = read_feeds(kev, epss)
+    except TdevError as error:
+        return Feeds(), [
+            CheckResult(check, Verdict.UNKNOWN, str(error), coverage=Coverage(skipped={"feeds": "unread"}))
+        ]
+    ages = {name: (at - made).total_seconds() for name, made in feeds.made.items()}
+    old = {name: f"of {feeds.made[name]:%Y-%m-%d}" for name, age in ages.items() if age > security.feed_days * 86_400}
+    summary = ", ".join(f"{name} of {made:%Y-%m-%d}" for name, made in feeds.made.items())
+    coverage = Coverage(seen=tuple(ages), skipped=old, data_age_seconds=max(ages.values()))
+    return feeds, [CheckResult(check, Verdict.OK, f"{summary}.", coverage=coverage, hint="Fetch the feeds anew.")]
+
+
+def _seen(one: Finding, feeds: Feeds, waivers: Sequence[Waiver], security: SecuritySettings) -> Seen:
+    waiver = waiver_of(one, waivers)
+    days = {severity.lower(): float(getattr(security.due_days, severity.lower())) for severity in _DUE}
+    return Seen(
+        one,
+        priority_of(one, feeds),
+        due_days_of(one, feeds, days),
+        waiver.told if waiver else "",
+        waiver.until if waiver else None,
+    )
+
+
+_DUE = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)

@@ -1,0 +1,72 @@
+"""`[security]` of the settings: what is scanned, how old a scanner's data may be, by when findings are due."""
+
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from tdev_operators.core.setting_types import Days, Positive, Seconds, Section, Text, refuse_twins
+
+
+class DueDays(Section):
+    """`[security.due_days]`: how many days there are to mend a finding, by severity."""
+
+    critical: Days
+    high: Days
+    medium: Days
+    low: Days
+
+
+class ScanTarget(Section):
+    """`[[security.targets]]`: an image or a source tree, and where any worker gets it from.
+
+    `reference` is an image in a registry; `archive` a tar in the object store, `s3://bucket/key`: of an image as
+    `docker save` writes it, else of a tree (may be .gz); `git` a repository, and `ref` a branch, tag or commit of it.
+    """
+
+    name: Text
+    kind: Literal["source", "image"]
+    reference: str = ""
+    archive: Annotated[str, Field(pattern=r"^(s3://[^/]+/.+)?$")] = ""
+    git: str = ""
+    ref: str = "HEAD"
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> Self:
+        of_kind = {"image": ("reference", "archive"), "source": ("git", "archive")}[self.kind]
+        given = [name for name in ("reference", "archive", "git") if getattr(self, name)]
+        if len(given) != 1 or given[0] not in of_kind:
+            raise ValueError(f"kind = {self.kind!r} comes from one of {' and '.join(of_kind)}; write that one alone")
+        if any(text.startswith("-") for text in (self.reference, self.git, self.ref)):
+            raise ValueError("reference, git and ref must not begin with a hyphen; a program would take it for a flag")
+        return self
+
+    @field_validator("git")
+    @classmethod
+    def _holds_no_password(cls, git: str) -> str:
+        if "@" in urlsplit(git).netloc and urlsplit(git).password is not None:
+            raise ValueError("the address of a repository holds a password; give git its own credentials")
+        return git
+
+
+class SecuritySettings(Section):
+    """`[security]`."""
+
+    timeout_seconds: Seconds
+    report_mb: Annotated[int, Field(ge=1)]
+    target_mb: Annotated[int, Field(ge=1)]
+    data_days: Positive
+    cache_folder: str
+    waivers_file: str
+    kev_file: str
+    epss_file: str
+    feed_days: Positive
+    shown: Annotated[int, Field(ge=1)]
+    due_days: DueDays
+    targets: tuple[ScanTarget, ...] = ()
+
+    @field_validator("targets")
+    @classmethod
+    def _have_names_of_their_own(cls, targets: tuple[ScanTarget, ...]) -> tuple[ScanTarget, ...]:
+        refuse_twins((target.name for target in targets), "name")
+        return targets

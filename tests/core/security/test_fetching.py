@@ -1,0 +1,125 @@
+"""Targets from a tar in the store and from git: as data, bounded, and with their revision."""
+
+import io
+import subprocess
+import tarfile
+
+import pytest
+
+from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, InputError
+from tdev_operators.core.security.fetching import fetch
+from tdev_operators.core.security.settings import ScanTarget
+from tests.backup_sets import open_store
+
+
+@pytest.fixture
+def store(s3_server):
+    with open_store(s3_server.endpoint_url, s3_server.access_key, s3_server.secret_key) as store:
+        yield store
+
+
+@pytest.fixture
+def get(store, bucket, tmp_path):
+    def get(body=None, *, target_mb=10, **wanted):
+        if body is not None:
+            store.put(bucket, "target.tar", body)
+            wanted |= {"archive": f"s3://{bucket}/target.tar"}
+        root = tmp_path / f"root-{len(list(tmp_path.glob('root-*')))}"
+        root.mkdir()
+        target = ScanTarget(**{"name": "shop", "kind": "source", **wanted})
+        return fetch(target, root, store, timeout_seconds=30, target_mb=target_mb)
+
+    return get
+
+
+def tar(*members, mode="w:gz"):
+    into = io.BytesIO()
+    with tarfile.open(fileobj=into, mode=mode) as made:
+        for name, body in members:
+            info = tarfile.TarInfo(name)
+            if isinstance(body, bytes):
+                info.size = len(body)
+                made.addfile(info, io.BytesIO(body))
+            else:
+                info.type, info.linkname = body
+                made.addfile(info)
+    return into.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+def test_a_tree_comes_out_of_its_archive(get, mode):
+    target = get(tar(("app/main.py", b"x = 1\n"), mode=mode))
+    assert (target.path / "app" / "main.py").read_text() == "x = 1\n"
+    assert target.revision.startswith("sha256:")
+
+
+def test_what_points_out_of_the_folder_is_refused_and_links_are_not_made(get):
+    with pytest.raises(GarbledAnswerError, match="cannot be unpacked"):
+        get(tar(("../evil.py", b"x")))
+    target = get(tar(("link", (tarfile.SYMTYPE, "/etc/passwd")), ("pipe", (tarfile.FIFOTYPE, "")), ("a.py", b"")))
+    assert [path.name for path in target.path.iterdir()] == ["a.py"]
+
+
+@pytest.mark.parametrize("body", [b"", b"no tar at all" * 200, tar(("a.py", b"x" * 10_000), mode="w")[:600]])
+def test_a_broken_archive_is_not_taken_for_an_empty_tree(get, body):
+    with pytest.raises(GarbledAnswerError):
+        get(body)
+
+
+def test_a_bomb_is_refused(get):
+    with pytest.raises(InputError, match=r"unpacks to more than security\.target_mb"):
+        get(tar(("zeros", bytes(3_000_000))), target_mb=1)
+    with pytest.raises(InputError, match=r"more than security\.target_mb"):
+        get(tar(("zeros", bytes(3_000_000)), mode="w"), target_mb=1)
+
+
+def test_an_image_is_kept_as_it_is(get):
+    target = get(b"a tar", kind="image")
+    assert (target.path / "image.tar").read_bytes() == b"a tar"
+
+
+def test_an_archive_that_is_not_there_says_so(get):
+    with pytest.raises(InputError):
+        get(archive="s3://no-such-bucket-here/none.tar")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    folder = tmp_path / "repository"
+
+    def git(*argv):
+        argv = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.invalid", *argv]
+        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+    folder.mkdir()
+    git("init", "--quiet", "--initial-branch", "main")
+    (folder / "main.py").write_text("x = 1\n")
+    (folder / "link").symlink_to("/etc/passwd")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "first")
+    git("tag", "v1")
+    (folder / "main.py").write_text("x = 2\n")
+    git("commit", "--quiet", "-am", "second")
+    return folder, git
+
+
+def test_a_revision_comes_out_of_git_without_history_and_links(get, repository):
+    folder, git = repository
+    for ref, text in (("HEAD", "x = 2\n"), ("main", "x = 2\n"), ("v1", "x = 1\n")):
+        target = get(git=f"file://{folder}", ref=ref)
+        assert (target.path / "main.py").read_text() == text
+        assert target.revision == git("rev-parse", f"{ref}^{{commit}}")
+        assert not (target.path / ".git").exists()
+        assert not (target.path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("ref", ["no-such-branch", "0" * 40])
+def test_a_revision_that_is_not_there_says_so(get, repository, ref):
+    with pytest.raises(CommandFailedError, match="git fetch of shop ended badly"):
+        get(git=f"file://{repository[0]}", ref=ref)
+
+
+def test_no_odd_transport_is_opened(get, tmp_path):
+    with pytest.raises(CommandFailedError, match="not allowed"):
+        get(git=f"ext::touch {tmp_path}/owned")
+    assert not (tmp_path / "owned").exists()

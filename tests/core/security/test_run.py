@@ -1,0 +1,145 @@
+"""A whole scan: targets from the store, real scanners side by side, one merge, one judgement; and the days after."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from tdev_operators.core.errors import SettingsError
+from tdev_operators.core.security.judging import OPEN, WAIVERS
+from tdev_operators.core.security.run import ScanPorts, scan_all
+from tdev_operators.core.security.settings import ScanTarget
+from tdev_operators.core.settings import load_settings
+from tdev_operators.core.sql import include_dir
+from tdev_operators.core.verdicts import Verdict
+from tdev_operators.hooks.findings_ledger import PostgresFindings
+from tdev_operators.hooks.ledger_schema import migrate
+from tests.backup_sets import open_store
+from tests.core.security.conftest import SOURCE
+from tests.core.security.test_fetching import tar
+from tests.records import facts_of
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+DAY = timedelta(days=1)
+OFF = frozenset({"scan.pip_audit", "scan.safety", "scan.dependency_check"})
+MENDED = {**SOURCE, "requirements.txt": "requests==2.20.0\n", "conf.ini": "token = none\n"}
+
+
+class Days:
+    """A source tree in a bucket that is scanned day after day."""
+
+    def __init__(self, store, bucket, facts, cache, home, monkeypatch):
+        self.store, self.bucket, self.home = store, bucket, home
+        self.ports = ScanPorts(store, PostgresFindings(facts))
+        shipped = load_settings(include_dir() / "tdev.toml")
+        target = ScanTarget(name="shop", kind="source", archive=f"s3://{bucket}/source.tar.gz")
+        security = shipped.security.model_copy(update={"targets": (target,), "cache_folder": str(cache)})
+        self.settings = shipped.model_copy(update={"security": security})
+        monkeypatch.setenv("TDEV_SETTINGS", str(home / "tdev.toml"))
+
+    def put(self, files):
+        self.store.put(self.bucket, "source.tar.gz", tar(*((name, text.encode()) for name, text in files.items())))
+
+    def waive(self, text):
+        (self.home / "waivers.toml").write_text(text)
+
+    def scan(self, at, **more):
+        results = scan_all(self.ports, self.settings, at=at, switched_off=OFF, **more)
+        return {one.check: one for one in results}
+
+
+@pytest.fixture
+def days(s3_server, bucket, database, database_of_trivy, tmp_path, monkeypatch):
+    migrate(facts_of(database))
+    with open_store(s3_server.endpoint_url, s3_server.access_key, s3_server.secret_key) as store:
+        made = Days(store, bucket, facts_of(database), database_of_trivy, tmp_path, monkeypatch)
+        made.put(SOURCE)
+        yield made
+
+
+def test_the_first_day_the_same_day_again_and_the_day_after_the_mending(days):
+    told = []
+    first = days.scan(NOW, progress=told.append)
+    assert set(first) == {"scan.bandit", "scan.trivy_source", OPEN, WAIVERS}
+    assert {first[name].verdict for name in ("scan.bandit", "scan.trivy_source", WAIVERS)} == {Verdict.OK}, first
+    assert first[OPEN].verdict is Verdict.WARNING
+    assert first[OPEN].summary == "Open: 1 critical, 4 high, 1 low. Of these or since: 6 new."
+    assert any("new: HIGH CVE-2018-18074 pkg:pypi/requests@2.19.1 in shop" in line for line in first[OPEN].details)
+    assert len(told) == 2
+    again = days.scan(NOW)
+    assert again[OPEN].summary == first[OPEN].summary, "a retry counts nothing twice"
+    days.put(MENDED)
+    after = days.scan(NOW + DAY)
+    assert after[OPEN].verdict is Verdict.OK
+    assert after[OPEN].summary == "Open: 3 high, 1 low. Of these or since: 2 fixed."
+    days.put(SOURCE)
+    back = days.scan(NOW + 2 * DAY)
+    assert back[OPEN].summary.endswith("2 back.")
+    assert back[OPEN].verdict is Verdict.WARNING
+
+
+def test_what_is_late_is_red_until_somebody_answers_for_it(days):
+    days.put({"requirements.txt": SOURCE["requirements.txt"], "ok.py": "x = 1\n"})
+    days.scan(NOW)
+    security = days.settings.security.model_copy(update={"data_days": 400.0})
+    days.settings = days.settings.model_copy(update={"security": security})
+    late = days.scan(NOW + 30 * DAY)
+    assert late[OPEN].verdict is Verdict.CRITICAL
+    assert "1 late" in late[OPEN].summary
+    until = (NOW + 45 * DAY).date()
+    days.waive(
+        '[[waivers]]\nrule = "CVE-2018-18074"\npackage = "pkg:pypi/requests"\nowner = "Security"\n'
+        f'reason = "no credentials are sent"\nexpires = {until}\n'
+    )
+    waived = days.scan(NOW + 30 * DAY + timedelta(minutes=1))
+    assert waived[OPEN].verdict is Verdict.OK
+    assert waived[WAIVERS].verdict is Verdict.OK
+    ending = days.scan(NOW + 40 * DAY)
+    assert ending[WAIVERS].verdict is Verdict.WARNING
+    assert "ends soon: CVE-2018-18074" in ending[WAIVERS].details[0]
+    ended = days.scan(NOW + 47 * DAY)
+    assert ended[OPEN].verdict is Verdict.CRITICAL
+    assert "ended: CVE-2018-18074" in ended[WAIVERS].details[0]
+    days.waive(f'[[waivers]]\nrule = "x"\npackage = "*"\nowner = "a"\nexpires = {date(2030, 1, 1)}\n')
+    with pytest.raises(SettingsError, match="reason: Field required"):
+        days.scan(NOW + 48 * DAY)
+
+
+def test_a_scanner_that_fails_closes_nothing_and_the_others_go_on(days):
+    days.scan(NOW)
+    days.put(MENDED)
+    days.ports = replace(days.ports, environment={"PATH": "/nowhere"})
+    failed = days.scan(NOW + DAY)
+    assert {failed[name].verdict for name in ("scan.bandit", "scan.trivy_source")} == {Verdict.UNKNOWN}
+    assert failed[OPEN].summary == "Open: 1 critical, 4 high, 1 low."
+
+
+def test_a_target_that_cannot_be_fetched_is_unknown(days):
+    days.scan(NOW)
+    days.store.delete(days.bucket, ["source.tar.gz"])
+    gone = days.scan(NOW + DAY)
+    assert gone["scan.bandit"].verdict is Verdict.UNKNOWN
+    assert gone["scan.bandit"].coverage.skipped == {"shop": "it could not be fetched"}
+    assert "1 critical" in gone[OPEN].summary
+
+
+def test_without_targets_nothing_is_green(days):
+    security = days.settings.security.model_copy(update={"targets": ()})
+    days.settings = days.settings.model_copy(update={"security": security})
+    [result] = days.scan(NOW).values()
+    assert result.verdict is Verdict.UNKNOWN
+
+
+def test_old_feeds_are_told_and_used(days):
+    (days.home / "kev.json").write_text(
+        '{"dateReleased": "2020-01-01T00:00:00Z", "vulnerabilities": [{"cveID": "CVE-2018-18074"}]}'
+    )
+    security = days.settings.security.model_copy(update={"kev_file": str(days.home / "kev.json")})
+    days.settings = days.settings.model_copy(update={"security": security})
+    results = days.scan(NOW)
+    assert results["findings.feeds"].verdict is Verdict.UNKNOWN
+    assert results[OPEN].details[0].startswith("new: HIGH CVE-2018-18074"), "known to be exploited comes first"
+    assert f"due {NOW + 7 * DAY:%Y-%m-%d}" in results[OPEN].details[0]
+    security = security.model_copy(update={"kev_file": str(days.home / "none.json")})
+    days.settings = days.settings.model_copy(update={"security": security})
+    assert days.scan(NOW + DAY)["findings.feeds"].verdict is Verdict.UNKNOWN
