@@ -20,7 +20,8 @@ ENV PATH=/opt/tdev/.venv/bin:$PATH
 USER airflow
 
 FROM base AS maintenance
-RUN uv sync --locked --no-default-groups --no-editable
+RUN apt-get update && apt-get install -y --no-install-recommends git && rm -rf /var/lib/apt/lists/* \
+ && uv sync --locked --no-default-groups --extra scanners --no-editable
 COPY dags dags
 ENV PATH=/opt/tdev/.venv/bin:$PATH AIRFLOW_HOME=/opt/airflow AIRFLOW__CORE__DAGS_FOLDER=/opt/tdev/dags
 USER airflow

@@ -22,6 +22,7 @@ from sandbox.object_store import REGION, ObjectStore
 from sandbox.parts import Part
 from sandbox.postgres import Cluster
 from sandbox.processes import LOOPBACK, REPOSITORY, Supervisor
+from sandbox.releases import IMAGE, RELEASES_BUCKET, SOURCE, write_releases
 from sandbox.scales import SCALES, ScaleName
 from sandbox.second_side import SecondSide
 from sandbox.seed import Story, load_database, tell_story
@@ -29,6 +30,7 @@ from sandbox.seed_files import write_buckets, write_logs
 from sandbox.services import Services
 from sandbox.settings_file import LEADS, write_settings
 from sandbox.tls import TlsEnds
+from sandbox.vulnerability_database import write_database
 from sandbox.web_hooks import WebHooks
 
 PUBLIC_NAMES = ("api.t-developer.com", "ws.t-developer.com", "monitor.t-developer.com")
@@ -59,6 +61,7 @@ class Sandbox:
         self.now = now
         self._started = time.monotonic()
         self.logs = self.home / "var-log"
+        self._scanners = self.home / "scanners"
         self.logs.mkdir(mode=0o700)
         self.source = Cluster(supervisor, "source", settings={"full_page_writes": "on"})  # pg_rewind needs them
         self.control = Cluster(supervisor, "control")
@@ -229,6 +232,8 @@ class Sandbox:
 
     def _start_objects(self, story: Story) -> None:
         write_buckets(self.objects.folder, story)
+        write_releases(self.objects.folder)
+        write_database(self._scanners)
         write_logs(self.logs, story)
         self.objects.start()
 
@@ -269,6 +274,13 @@ class Sandbox:
                 "service_restart": self.unit_commands.command("restart"),
                 "trial": [str(self.source.binaries / "postgres"), "-C", "{name}", "-D", "{data}"],
                 "restart_seconds": 30,
+            },
+            "security": {
+                "cache_folder": str(self._scanners),
+                "targets": [
+                    {"name": "t-developer", "kind": "image", "archive": f"s3://{RELEASES_BUCKET}/{IMAGE}"},
+                    {"name": "t-developer source", "kind": "source", "archive": f"s3://{RELEASES_BUCKET}/{SOURCE}"},
+                ],
             },
             "public_names": [{"name": name, "port": self.tls.port} for name in PUBLIC_NAMES],
             "dns": {"resolver": f"{self.names.host}:{self.names.port}"},

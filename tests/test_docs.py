@@ -8,6 +8,7 @@ from tdev_operators.core.backup.database.digests import BLIND_SPOTS
 from tdev_operators.core.backup.proof.mutants import MUTANTS
 from tdev_operators.core.database import check_names
 from tdev_operators.core.health.registry import all_checks
+from tdev_operators.core.security import check_names as security
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -32,6 +33,11 @@ def test_every_result_of_the_databases_care_stands_on_its_page():
         area = name.partition(".")[0]
         page = REPOSITORY / "docs" / f"{pages.get(area, area)}.md"
         assert f"| `{name}` | {about} |" in page.read_text(encoding="utf-8")
+
+
+def test_every_result_of_a_scan_stands_on_its_page():
+    page = (REPOSITORY / "docs" / "security.md").read_text(encoding="utf-8")
+    assert [name for name, about in security.about().items() if f"| `{name}` | {about} |" not in page] == []
 
 
 def test_no_page_links_to_what_is_not_there():

@@ -57,6 +57,7 @@ def test_its_life(house):
         ("daily", "backup_verification", "0 22 * * *"),
         ("daily", "health_check", "0 9 * * *"),
         ("daily", "performance_analysis", "0 14 * * *"),
+        ("daily", "security_scan", "0 17 * * *"),
         ("monthly", "capacity_planning", "0 9 1 * *"),
         ("monthly", "dr_drill", "0 8 5,15,25 * *"),
         ("weekly", "database_optimization", "0 4 * * 4"),

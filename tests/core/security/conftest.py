@@ -1,14 +1,10 @@
 """Targets for scanners, a database that the real trivy reads, and programs that misbehave under a scanner's name."""
 
-import io
-import json
 import os
 import sys
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -77,29 +73,3 @@ def database_of_trivy(tmp_path_factory):
 @pytest.fixture
 def ward(tmp_path, database_of_trivy):
     return Ward(tmp_path, SOURCE, database_of_trivy)
-
-
-def image_of(files: Mapping[str, bytes], tag: str) -> bytes:
-    """Return an image as `docker save` writes it."""
-    layer = _tar(files)
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Env": ["PATH=/bin"], "User": "nobody"},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{sha256(layer).hexdigest()}"]},
-        "history": [{"created_by": "ADD file"}],
-    }
-    body = json.dumps(config).encode()
-    name = f"{sha256(body).hexdigest()}.json"
-    manifest = [{"Config": name, "RepoTags": [tag], "Layers": ["l/layer.tar"]}]
-    return _tar({"manifest.json": json.dumps(manifest).encode(), name: body, "l/layer.tar": layer})
-
-
-def _tar(files: Mapping[str, bytes]) -> bytes:
-    into = io.BytesIO()
-    with tarfile.open(fileobj=into, mode="w") as tar:
-        for name, body in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(body)
-            tar.addfile(info, io.BytesIO(body))
-    return into.getvalue()

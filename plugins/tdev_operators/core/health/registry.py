@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tdev_operators.core.backup import check_names as backup
 from tdev_operators.core.database import check_names as database
 from tdev_operators.core.errors import SettingsError
+from tdev_operators.core.security import check_names as security
 from tdev_operators.core.verdicts import CheckResult
 
 if TYPE_CHECKING:
@@ -76,7 +77,10 @@ def refuse_unknown_names(settings: "Settings", known: Iterable[str]) -> None:
             ("silences", [entry.check for entry in settings.silences], backup.is_named),
         )
         for pattern in patterns
-        if not (any(covers(pattern, name) for name in names) or others(pattern) or database.is_named(pattern))
+        if not (
+            any(covers(pattern, name) for name in names)
+            or any(is_named(pattern) for is_named in (others, database.is_named, security.is_named))
+        )
     ]
     if wrong:
         raise SettingsError("\n".join(wrong))

@@ -42,7 +42,7 @@ def not_judged() -> CheckResult:
         OPEN,
         Verdict.UNKNOWN,
         "Nothing is scanned.",
-        hint="Write [[security.targets]] into the settings, or switch the item's results off in [[out_of_scope]].",
+        hint="Write [[security.targets]] into the settings: the image and the source of what is maintained.",
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tdev_operators.core.backup.ports import BackupStore
@@ -22,6 +22,7 @@ from tdev_operators.core.security.waivers import Waiver, read_waivers, waiver_of
 from tdev_operators.core.settings import Settings, settings_path
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict, worst
 
+_RETRY_HOURS = 6
 _AT_ONCE = 4  # programs: each uses more than one core for a moment
 
 
@@ -69,6 +70,16 @@ def scan_all(
         return (not_judged(),)
     judged = judge(ports.ledger, settings, waivers, at)
     return (*results, *judged, *doubts)
+
+
+def moment_of_run(run_after: datetime | None, now: datetime) -> datetime:
+    """Return the moment that stands in the ledger for a run: its own, so that a retry finds the same things new.
+
+    A run that is cleared hours later looks at another day.
+    """
+    if run_after is None or not timedelta() <= now - run_after < timedelta(hours=_RETRY_HOURS):
+        return now
+    return run_after
 
 
 def _scanned(

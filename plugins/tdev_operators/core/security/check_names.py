@@ -1,0 +1,33 @@
+"""What scans report, by name: for `[[silences]]` and `[[out_of_scope]]`, and for whoever reads a report."""
+
+from typing import TYPE_CHECKING
+
+from tdev_operators.core.security.scanners import all_scanners
+from tdev_operators.core.verdicts import OutOfScope
+
+if TYPE_CHECKING:
+    from tdev_operators.core.settings import Settings
+
+FINDINGS = {
+    "findings.open": "what is open, new, back, fixed, and past its due date",
+    "findings.waivers": "who answers for findings, and whose time is over",
+    "findings.feeds": "how old the lists of exploited and likely vulnerabilities are",
+}
+
+
+def about() -> dict[str, str]:
+    """Return every name with what it is about."""
+    return {f"scan.{one.name}": one.about for one in all_scanners()} | FINDINGS
+
+
+def is_named(pattern: str) -> bool:
+    """Whether a name of the settings, exact or `scan.*`, means something that scans report."""
+    return pattern in {"scan.*", "findings.*"} or pattern in about()
+
+
+def switched_off(settings: "Settings") -> tuple[OutOfScope, ...]:
+    """Return the scanners that `[[out_of_scope]]` switches off; what the ledger holds is always judged."""
+    entries = {entry.check: entry for entry in settings.out_of_scope}
+    names = [f"scan.{one.name}" for one in all_scanners()]
+    found = ((name, entries.get(name) or entries.get("scan.*")) for name in names)
+    return tuple(OutOfScope(name, entry.reason, entry.owner) for name, entry in found if entry is not None)
