@@ -1,5 +1,7 @@
--- A row is a finding of one sort (%(sort)s: open, new, back, fixed, late, waived, expiring), the most urgent first.
+-- A row is a finding of one sort (%(sort)s: open, new, back, fixed, late, waived, expiring), the most urgent first, of
+-- those behind %(priority)s, %(due_at)s, %(identity)s.
 SELECT
+    priority,
     facts,
     first_seen,
     last_seen,
@@ -22,5 +24,6 @@ WHERE
             THEN fixed_at IS NULL AND waived_until > %(at)s AND waived_until <= %(at)s::timestamptz + interval '14 days'
         ELSE fixed_at IS NULL
     END
+    AND (priority, due_at, identity) > (%(priority)s, %(due_at)s, %(identity)s)
 ORDER BY priority, due_at, identity
 LIMIT %(most)s;

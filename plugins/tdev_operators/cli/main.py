@@ -5,7 +5,19 @@ import sys
 from collections.abc import Sequence
 
 from tdev_operators import __version__
-from tdev_operators.cli import backup, cleanup, drill, failover, give_back, init, restore, status, tuning, which_backup
+from tdev_operators.cli import (
+    backup,
+    cleanup,
+    drill,
+    failover,
+    findings,
+    give_back,
+    init,
+    restore,
+    status,
+    tuning,
+    which_backup,
+)
 from tdev_operators.core.errors import TdevError
 
 _COMMANDS = {
@@ -13,6 +25,7 @@ _COMMANDS = {
     "cleanup": cleanup,
     "drill": drill,
     "failover": failover,
+    "findings": findings,
     "give-back": give_back,
     "init": init,
     "restore": restore,

@@ -1,7 +1,8 @@
 """`core.security.ledger` in PostgreSQL: two tables of the ledger, merged in one transaction."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from tdev_operators.core.security.findings import Finding, Severity
@@ -40,9 +41,21 @@ class PostgresFindings:
 
     def findings(self, system: str, at: datetime, sort: Sort, *, most: int) -> list[Recorded]:
         """See `FindingsLedger.findings`."""
-        with self._database.transaction() as tx:
-            rows = tx.rows("findings", system=system, at=at, sort=sort.value, most=most)
-        return [Recorded(finding=Finding.from_json(row.pop("facts")), **row) for row in rows]
+        return list(islice(self.each(system, at, sort, page=most), most))
+
+    def each(self, system: str, at: datetime, sort: Sort, *, page: int = _CHUNK) -> Iterator[Recorded]:
+        """See `FindingsLedger.each`."""
+        behind: dict[str, Any] = {"priority": -1, "due_at": datetime.min.replace(tzinfo=UTC), "identity": ""}
+        while True:
+            with self._database.transaction() as tx:
+                rows = tx.rows("findings", system=system, at=at, sort=sort.value, most=page, **behind)
+            for row in rows:
+                behind = {"priority": row.pop("priority"), "due_at": row["due_at"]}
+                one = Recorded(finding=Finding.from_json(row.pop("facts")), **row)
+                behind["identity"] = one.finding.identity
+                yield one
+            if len(rows) < page:
+                return
 
 
 def _chunks(seen: Iterable[Seen]) -> Iterator[list[Seen]]:

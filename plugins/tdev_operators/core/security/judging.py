@@ -77,7 +77,7 @@ def _of_open(
         ),
         hint=_hint(late=late, bad=bad),
         coverage=Coverage(seen=(system,)),
-        details=tuple(_line(word, one, at) for sort, word in _SHOWN.items() for one in shown.get(sort, ())),
+        details=tuple(line_of(word, one, at) for sort, word in _SHOWN.items() for one in shown.get(sort, ())),
     )
 
 
@@ -87,7 +87,8 @@ def _hint(*, late: int, bad: int) -> str:
     return "Look at what is new before it is late." if bad else ""
 
 
-def _line(word: str, one: Recorded, at: datetime) -> str:
+def line_of(word: str, one: Recorded, at: datetime) -> str:
+    """Return a finding as one line for people, `word` first: `late: HIGH CVE-... package@version in target: ...`."""
     finding = one.finding
     due = f"due {one.due_at:%Y-%m-%d}" if one.due_at > at else f"due since {one.due_at:%Y-%m-%d}"
     fix = f", fixed in {finding.fixed_in}" if finding.fixed_in else ""

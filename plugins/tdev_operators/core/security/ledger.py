@@ -1,6 +1,6 @@
 """The findings ledger's protocol, and what goes in and out: each finding once, from first seen to fixed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -72,3 +72,6 @@ class FindingsLedger(Protocol):
 
     def findings(self, system: str, at: datetime, sort: Sort, *, most: int) -> list[Recorded]:
         """Return findings of a sort, the most urgent first."""
+
+    def each(self, system: str, at: datetime, sort: Sort) -> Iterator[Recorded]:
+        """Yield all findings of a sort, page by page, the most urgent first."""
