@@ -14,6 +14,7 @@ SERVICES = (
     *("acm", "autoscaling", "ce", "cloudwatch", "ec2", "ecs", "events", "guardduty", "iam", "inspector2", "logs"),
     *("rds", "route53", "secretsmanager", "securityhub", "sns", "sqs", "ssm", "sts"),
 )
+ACCOUNT = "123456789012"  # moto's
 _TOPIC = "t-developer-maintenance"
 
 
@@ -24,7 +25,7 @@ class ControlPlanes(Part):
         """Have notifications of the topic posted to the address `subscriber`."""
         super().__init__(supervisor, name)
         self._subscriber = subscriber
-        self.topic_arn = f"arn:aws:sns:{REGION}:123456789012:{_TOPIC}"
+        self.topic_arn = f"arn:aws:sns:{REGION}:{ACCOUNT}:{_TOPIC}"
 
     @property
     def endpoint_url(self) -> str:
@@ -41,6 +42,8 @@ class ControlPlanes(Part):
         super().start()
         sns = self.client("sns")
         made = sns.create_topic(Name=_TOPIC)["TopicArn"]
+        self.client("securityhub").enable_security_hub()
+        self.client("inspector2").enable(accountIds=[ACCOUNT], resourceTypes=["EC2", "ECR"])
         if self._subscriber:
             sns.subscribe(TopicArn=made, Protocol="http", Endpoint=self._subscriber)
         return self

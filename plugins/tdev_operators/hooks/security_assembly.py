@@ -7,9 +7,10 @@ from tdev_operators.core.errors import SetupMissingError
 from tdev_operators.core.security.run import ScanPorts
 from tdev_operators.core.settings import Settings
 from tdev_operators.hooks.backup_store import S3BackupStore
-from tdev_operators.hooks.connections import ConnectionSource
+from tdev_operators.hooks.connections import AWS, ConnectionSource
 from tdev_operators.hooks.findings_ledger import PostgresFindings
 from tdev_operators.hooks.ledger_database import CONNECTION
+from tdev_operators.hooks.security_hub import AwsSecurityHub
 
 SCANNERS = "tdev_scanners"  # optional: its extras are handed to scanners as environment, SAFETY_API_KEY and the like
 
@@ -27,4 +28,5 @@ def scan_ports(settings: Settings, connections: ConnectionSource) -> Iterator[Sc
         extra = {}
     with S3BackupStore.of(settings.backup, connections) as store:
         environment = {name: str(value) for name, value in extra.items()}
-        yield ScanPorts(store, PostgresFindings(connections.get(CONNECTION)), environment)
+        ledger, hub = PostgresFindings(connections.get(CONNECTION)), AwsSecurityHub(connections.get(AWS))
+        yield ScanPorts(store, ledger, hub, environment)

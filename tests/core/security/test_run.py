@@ -21,7 +21,7 @@ from tests.records import facts_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
-OFF = frozenset({"scan.pip_audit", "scan.safety", "scan.dependency_check"})
+OFF = frozenset({"scan.pip_audit", "scan.safety", "scan.dependency_check", "scan.security_hub"})
 MENDED = {**SOURCE, "requirements.txt": "requests==2.20.0\n", "conf.ini": "token = none\n"}
 
 
@@ -30,7 +30,7 @@ class Days:
 
     def __init__(self, store, bucket, facts, cache, home, monkeypatch):
         self.store, self.bucket, self.home = store, bucket, home
-        self.ports = ScanPorts(store, PostgresFindings(facts))
+        self.ports = ScanPorts(store, PostgresFindings(facts), hub=None)
         shipped = load_settings(include_dir() / "tdev.toml")
         target = ScanTarget(name="shop", kind="source", archive=f"s3://{bucket}/source.tar.gz")
         security = shipped.security.model_copy(update={"targets": (target,), "cache_folder": str(cache)})

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from tdev_operators.core.security import security_hub
 from tdev_operators.core.security.scanners import all_scanners
 from tdev_operators.core.verdicts import OutOfScope
 
@@ -17,7 +18,7 @@ FINDINGS = {
 
 def about() -> dict[str, str]:
     """Return every name with what it is about."""
-    return {f"scan.{one.name}": one.about for one in all_scanners()} | FINDINGS
+    return _scans() | FINDINGS
 
 
 def is_named(pattern: str) -> bool:
@@ -28,6 +29,10 @@ def is_named(pattern: str) -> bool:
 def switched_off(settings: "Settings") -> tuple[OutOfScope, ...]:
     """Return the scanners that `[[out_of_scope]]` switches off; what the ledger holds is always judged."""
     entries = {entry.check: entry for entry in settings.out_of_scope}
-    names = [f"scan.{one.name}" for one in all_scanners()]
-    found = ((name, entries.get(name) or entries.get("scan.*")) for name in names)
+    found = ((name, entries.get(name) or entries.get("scan.*")) for name in _scans())
     return tuple(OutOfScope(name, entry.reason, entry.owner) for name, entry in found if entry is not None)
+
+
+def _scans() -> dict[str, str]:
+    programs = {f"scan.{one.name}": one.about for one in all_scanners()}
+    return programs | {f"scan.{security_hub.NAME}": security_hub.ABOUT}

@@ -81,7 +81,8 @@ class Finding:
 
     `target` is the target's name in the settings, whatever its tag, digest or commit is today. `rule` is what the
     scanner calls it (a CVE where there is one). `package` is a package URL without its version. `path` and `line` are
-    where it stands now; `text` is the line itself, without the secret in it. `identity` is empty until `identified`.
+    where it stands now; `text` is the line itself, without the secret in it. `resource` tells apart what has findings
+    of its own within a target, as an account's buckets do. `identity` is empty until `identified`.
     """
 
     kind: Kind
@@ -99,6 +100,7 @@ class Finding:
     cvss: float | None = None
     aliases: tuple[str, ...] = ()
     url: str = ""
+    resource: str = ""
     identity: str = ""
 
     def __post_init__(self) -> None:
@@ -177,8 +179,8 @@ _OF_PACKAGES = frozenset({Kind.VULNERABILITY, Kind.LICENCE})
 def _essence(one: Finding) -> str:
     if one.kind in _OF_PACKAGES:
         rule = canonical(one.rule, one.aliases) if one.kind is Kind.VULNERABILITY else one.rule
-        return "\n".join((one.kind, one.target, rule, one.package or one.path))
-    return "\n".join((one.kind, one.target, one.rule, _BLANKS.sub(" ", one.text).strip() or one.path))
+        return "\n".join((one.kind, one.target, one.resource, rule, one.package or one.path))
+    return "\n".join((one.kind, one.target, one.resource, one.rule, _BLANKS.sub(" ", one.text).strip() or one.path))
 
 
 def _merged(one: Finding, other: Finding) -> Finding:

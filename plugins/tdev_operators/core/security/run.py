@@ -16,6 +16,8 @@ from tdev_operators.core.security.judging import judge, not_judged
 from tdev_operators.core.security.ledger import FindingsLedger, Look, Seen
 from tdev_operators.core.security.scanners import all_scanners
 from tdev_operators.core.security.scanning import Ground, Limits, Scan, Scanner, Target, plant, scan
+from tdev_operators.core.security.security_hub import NAME as HUB
+from tdev_operators.core.security.security_hub import SecurityHub, scan_hub
 from tdev_operators.core.security.settings import ScanTarget, SecuritySettings
 from tdev_operators.core.security.urgency import Feeds, due_days_of, priority_of, read_feeds
 from tdev_operators.core.security.waivers import Waiver, read_waivers, waiver_of
@@ -32,6 +34,7 @@ class ScanPorts:
 
     store: BackupStore
     ledger: FindingsLedger
+    hub: SecurityHub
     environment: dict[str, str] = field(default_factory=dict)
     clock: Clock = utc_now
 
@@ -57,6 +60,9 @@ def scan_all(
     waivers = read_waivers(settings_path().parent / security.waivers_file, at) if security.waivers_file else ()
     scanners = [one for one in all_scanners() if f"scan.{one.name}" not in switched_off]
     scans: list[Scan] = []
+    if f"scan.{HUB}" not in switched_off:
+        scans.append(scan_hub(ports.hub, security.security_hub.products, security.security_hub.resources))
+        check()
     with private_folder() as folder:
         for number, wanted in enumerate(security.targets):
             scans += _scanned(ports, security, wanted, scanners, folder / str(number), at, progress)
@@ -127,7 +133,7 @@ def _not_fetched(scanner: Scanner, wanted: ScanTarget, error: TdevError) -> Scan
 
 def _names(scanners: Sequence[Scanner], scans: Sequence[Scan]) -> list[str]:
     used = {one.scanner for one in scans}
-    return [one.name for one in scanners if one.name in used]
+    return [name for name in (*(one.name for one in scanners), HUB) if name in used]
 
 
 def _together(name: str, scans: Sequence[Scan]) -> CheckResult:

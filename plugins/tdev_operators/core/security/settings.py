@@ -49,6 +49,13 @@ class ScanTarget(Section):
         return git
 
 
+class HubSettings(Section):
+    """`[security.security_hub]`: whose findings are taken, and what Inspector has to look at."""
+
+    products: tuple[Text, ...]
+    resources: tuple[Literal["EC2", "ECR", "LAMBDA", "LAMBDA_CODE"], ...]
+
+
 class SecuritySettings(Section):
     """`[security]`."""
 
@@ -63,6 +70,7 @@ class SecuritySettings(Section):
     feed_days: Positive
     shown: Annotated[int, Field(ge=1)]
     due_days: DueDays
+    security_hub: HubSettings
     targets: tuple[ScanTarget, ...] = ()
 
     @field_validator("targets")
