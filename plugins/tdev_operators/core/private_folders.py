@@ -42,9 +42,11 @@ def private_folder() -> Iterator[Path]:
         raise TransientError(
             f"No folder can be made below {tempfile.gettempdir()} ({error.strerror}); free its disk."
         ) from None
-    lock = os.open(folder / _OWNER, os.O_CREAT | os.O_RDWR, 0o600)
+    unborn = folder / f"{_OWNER}.new"
+    lock = os.open(unborn, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        unborn.rename(folder / _OWNER)  # only now: whoever finds it unlocked takes its owner for dead
         yield folder
     finally:
         try:

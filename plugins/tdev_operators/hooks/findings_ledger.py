@@ -1,12 +1,13 @@
 """`core.security.ledger` in PostgreSQL: two tables of the ledger, merged in one transaction."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from tdev_operators.core.security.findings import Finding, Severity
-from tdev_operators.core.security.ledger import Look, Recorded, Seen, Sort
+from tdev_operators.core.security.ledger import LastLook, Look, Recorded, Seen, Sort
 from tdev_operators.hooks.connections import ConnectionFacts
 from tdev_operators.hooks.ledger_database import LedgerDatabase, as_json
 
@@ -28,8 +29,21 @@ class PostgresFindings:
                 tx.rows("keep_findings", system=system, at=at, findings=findings)
                 tx.rows("keep_sightings", system=system, at=at, findings=findings)
             for look in looks:
-                tx.rows("end_sightings", system=system, at=at, scanner=look.scanner, target=look.target)
+                place = {"system": system, "at": at, "scanner": look.scanner, "target": look.target}
+                tx.rows("end_sightings", **place)
+                tx.rows("keep_look", **place, basis=look.basis, result=as_json(look.result))
             tx.rows("fix_findings", system=system, at=at)
+
+    def last_look(self, system: str, scanner: str, target: str, basis: str) -> LastLook | None:
+        """See `FindingsLedger.last_look`."""
+        place = {"system": system, "scanner": scanner, "target": target}
+        with self._database.transaction() as tx:
+            last = tx.row("last_look", **place, basis=basis)
+            rows = tx.rows("sighted", **place) if last else []
+        if last is None:
+            return None
+        findings = tuple(replace(Finding.from_json(row["facts"]), scanner=scanner) for row in rows)
+        return LastLook(last["looked_at"], last["result"], findings)
 
     def counts(self, system: str, at: datetime) -> Mapping[Severity, Mapping[Sort, int]]:
         """See `FindingsLedger.counts`."""

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from sandbox.vulnerability_database import write_database
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.security.judging import OPEN, WAIVERS
 from tdev_operators.core.security.run import ScanPorts, scan_all
@@ -68,6 +69,8 @@ def test_the_first_day_the_same_day_again_and_the_day_after_the_mending(days):
     assert len(told) == 2
     again = days.scan(NOW)
     assert again[OPEN].summary == first[OPEN].summary, "a retry counts nothing twice"
+    assert "Not scanned again: target, program and data are those of" in again["scan.bandit"].summary
+    assert again["scan.trivy_source"].coverage.canary_found
     days.put(MENDED)
     after = days.scan(NOW + DAY)
     assert after[OPEN].verdict is Verdict.OK
@@ -103,6 +106,27 @@ def test_what_is_late_is_red_until_somebody_answers_for_it(days):
     days.waive(f'[[waivers]]\nrule = "x"\npackage = "*"\nowner = "a"\nexpires = {date(2030, 1, 1)}\n')
     with pytest.raises(SettingsError, match="reason: Field required"):
         days.scan(NOW + 48 * DAY)
+
+
+def test_what_did_not_change_is_not_scanned_again_and_is_judged_all_the_same(days, database_of_trivy):
+    days.put({"requirements.txt": SOURCE["requirements.txt"], "ok.py": "x = 1\n"})
+    days.scan(NOW)
+    days.waive(
+        '[[waivers]]\nrule = "CVE-2018-18074"\npackage = "*"\nowner = "a"\nreason = "b"\n'
+        f"expires = {(NOW + 300 * DAY).date()}\n"
+    )
+    same = days.scan(NOW + DAY)
+    assert "Not scanned again" in same["scan.trivy_source"].summary
+    assert {one.name: one.value for one in same[OPEN].measurements}["waived"] == 1, "a waiver counts at once"
+    write_database(database_of_trivy)
+    try:
+        days.put({"requirements.txt": SOURCE["requirements.txt"], "ok.py": "x = 1\n", "more.py": ""})
+        other = days.scan(NOW + 2 * DAY)
+        assert "Not scanned again" not in str(other), "another revision"
+    finally:
+        write_database(database_of_trivy, made=NOW)
+    assert "Not scanned again" not in days.scan(NOW + 2 * DAY + timedelta(minutes=1))["scan.trivy_source"].summary
+    assert "Not scanned again" in days.scan(NOW + 2 * DAY + timedelta(minutes=2))["scan.trivy_source"].summary
 
 
 def test_a_scanner_that_fails_closes_nothing_and_the_others_go_on(days):

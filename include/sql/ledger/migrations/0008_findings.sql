@@ -33,3 +33,14 @@ CREATE TABLE maintenance.finding_sightings (
 );
 CREATE INDEX finding_sightings_look_idx ON maintenance.finding_sightings (target, scanner)
 WHERE gone_at IS NULL;
+
+-- one row: the last time that a scanner looked at all of a target, at which revision, by which data
+CREATE TABLE maintenance.finding_looks (
+    system text NOT NULL,
+    scanner text NOT NULL,
+    target text NOT NULL,
+    looked_at timestamptz NOT NULL,
+    basis text NOT NULL, -- what the scan rests on: where it is the same, so is what it would find
+    result jsonb NOT NULL,
+    PRIMARY KEY (system, scanner, target)
+);

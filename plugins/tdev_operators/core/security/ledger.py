@@ -1,10 +1,10 @@
 """The findings ledger's protocol, and what goes in and out: each finding once, from first seen to fixed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from tdev_operators.core.security.findings import Finding, Severity
 
@@ -34,10 +34,25 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A scanner that looked at all of a target: what it no longer sees is gone."""
+    """A scanner that looked at all of a target: what it no longer sees is gone.
+
+    `basis` names revision, program and data: where it is the same again, there is nothing to look for; empty where it
+    cannot be known. `result` is what was said, as JSON.
+    """
 
     scanner: str
     target: str
+    basis: str = ""
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """The last look of a scanner at all of a target."""
+
+    looked_at: datetime
+    result: Mapping[str, Any]
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +81,9 @@ class FindingsLedger(Protocol):
         Raises:
             TransientError, SetupMissingError, AccessDeniedError: the ledger's database.
         """
+
+    def last_look(self, system: str, scanner: str, target: str, basis: str) -> LastLook | None:
+        """Return a scanner's last look at all of a target, with what it found; None unless its basis was this one."""
 
     def counts(self, system: str, at: datetime) -> Mapping[Severity, Mapping[Sort, int]]:
         """Return how many findings of each sort there are, by severity, as of the merge of that moment."""

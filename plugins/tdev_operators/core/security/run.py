@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from tdev_operators.core.backup.ports import BackupStore
@@ -65,10 +66,10 @@ def scan_all(
         check()
     with private_folder() as folder:
         for number, wanted in enumerate(security.targets):
-            scans += _scanned(ports, security, wanted, scanners, folder / str(number), at, progress)
+            scans += _scanned(ports, settings, wanted, scanners, folder / str(number), at, progress)
             check()
     feeds, doubts = _feeds(security, at)
-    looks = [Look(one.scanner, one.target) for one in scans if one.complete]
+    looks = [Look(one.scanner, one.target, one.basis, one.result.to_json()) for one in scans if one.complete]
     found = identified([finding for one in scans for finding in one.findings])
     ports.ledger.merge(settings.system.name, at, looks, (_seen(one, feeds, waivers, security) for one in found))
     results = [_together(name, [one for one in scans if one.scanner == name]) for name in _names(scanners, scans)]
@@ -90,14 +91,14 @@ def moment_of_run(run_after: datetime | None, now: datetime) -> datetime:
 
 def _scanned(
     ports: ScanPorts,
-    security: SecuritySettings,
+    settings: Settings,
     wanted: ScanTarget,
     scanners: Sequence[Scanner],
     root: Path,
     at: datetime,
     progress: Callable[[str], object],
 ) -> list[Scan]:
-    fitting = [one for one in scanners if wanted.kind in one.scans]
+    security, fitting = settings.security, [one for one in scanners if wanted.kind in one.scans]
     root.mkdir()
     try:
         target = fetch(
@@ -106,10 +107,9 @@ def _scanned(
         plant(root, fitting)
     except TdevError as error:
         return [_not_fetched(one, wanted, error) for one in fitting]
-    limits = Limits(security.timeout_seconds, security.report_mb, security.data_days)
     done: list[Scan] = []
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="scanner") as pool:
-        started = [pool.submit(_one, one, target, ports, security, limits, at) for one in fitting]
+        started = [pool.submit(_one, one, target, ports, settings, at) for one in fitting]
         for future in as_completed(started):
             ended = future.result()
             progress(f"{ended.result.verdict:8} {ended.result.check}: {ended.result.summary}")
@@ -117,12 +117,14 @@ def _scanned(
     return done
 
 
-def _one(
-    scanner: Scanner, target: Target, ports: ScanPorts, security: SecuritySettings, limits: Limits, at: datetime
-) -> Scan:
+def _one(scanner: Scanner, target: Target, ports: ScanPorts, settings: Settings, at: datetime) -> Scan:
+    security, system = settings.security, settings.system.name
+    limits = Limits(security.timeout_seconds, security.report_mb, security.data_days)
     with private_folder() as folder:
         cache = Path(security.cache_folder) if security.cache_folder else Path.home() / ".cache" / "tdev-scanners"
-        return scan(scanner, target, Ground(folder, cache, limits, ports.environment), at)
+        ground = Ground(folder, cache, limits, ports.environment)
+        before = partial(ports.ledger.last_look, system, scanner.name, target.name)
+        return scan(scanner, target, ground, at, before)
 
 
 def _not_fetched(scanner: Scanner, wanted: ScanTarget, error: TdevError) -> Scan:

@@ -20,8 +20,9 @@ from tdev_operators.core.commands import run
 from tdev_operators.core.errors import GarbledAnswerError, InputError, TdevError
 from tdev_operators.core.ports import CommandOutput
 from tdev_operators.core.reporting.escaping import one_line
-from tdev_operators.core.reporting.wording import counted
+from tdev_operators.core.reporting.wording import counted, moment
 from tdev_operators.core.security.findings import Finding, Found, Severity
+from tdev_operators.core.security.ledger import LastLook
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict
 
 TARGET, CANARY = "target", "tdev-canary"  # folders side by side
@@ -122,7 +123,8 @@ class Scanner:
     """A scanner, registered by being a file of `scanners`.
 
     `scans` are the kinds of targets; `canary` are files to plant, by name, with what has to be found in them: rules by
-    file. `work` runs it and returns what it found, paths relative to the target's root.
+    file. `learn` asks the program for its version and the age of its data; `work` runs it and returns what it found,
+    paths relative to the target's root. A `live` one asks a service, whose data may be others each time.
     """
 
     name: str
@@ -130,7 +132,15 @@ class Scanner:
     scans: tuple[TargetKind, ...]
     install: str
     canary: Mapping[str, tuple[str, tuple[str, ...]]]
+    learn: Callable[["Ground"], None]
     work: Callable[[Target, Ground], Found]
+    live: bool = False
+
+    def basis(self, target: Target, ground: "Ground") -> str:
+        """Return what a scan rests on; empty where that cannot be known. Two of the same find the same."""
+        if self.live or not target.revision:
+            return ""
+        return f"{target.revision}; {ground.tool}; data of {ground.data_at.isoformat() if ground.data_at else 'none'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +152,7 @@ class Scan:
     result: CheckResult
     findings: tuple[Finding, ...] = ()
     complete: bool = False
-    revision: str = ""
-    data_at: datetime | None = None
+    basis: str = ""
 
 
 def plant(root: Path, scanners: Sequence[Scanner]) -> None:
@@ -163,11 +172,24 @@ def plant(root: Path, scanners: Sequence[Scanner]) -> None:
             (folder / name).write_text(text, encoding="utf-8")
 
 
-def scan(scanner: Scanner, target: Target, ground: Ground, now: datetime) -> Scan:
-    """Run one scanner on one target; whatever goes wrong is an UNKNOWN result, and never an exception."""
+def scan(
+    scanner: Scanner,
+    target: Target,
+    ground: Ground,
+    now: datetime,
+    before: Callable[[str], LastLook | None] = lambda _: None,
+) -> Scan:
+    """Run one scanner on one target; whatever goes wrong is an UNKNOWN result, and never an exception.
+
+    `before` returns its last look when that rests on the same; it is not repeated then, and the result says so.
+    """
     started = time.monotonic()
     check = f"scan.{scanner.name}"
     try:
+        scanner.learn(ground)
+        basis = scanner.basis(target, ground)
+        if basis and not _is_old(ground, now) and (last := before(basis)) is not None:
+            return _unchanged(scanner, target, last, ground, now, basis)
         found = scanner.work(target, ground)
     except Exception as error:  # noqa: BLE001  the boundary: whatever a scanner does, the others go on
         if isinstance(error, TdevError):
@@ -185,20 +207,34 @@ def scan(scanner: Scanner, target: Target, ground: Ground, now: datetime) -> Sca
         result.timed(time.monotonic() - started),
         tuple(_of_target(found.findings)),
         complete=result.verdict is Verdict.OK,
-        revision=target.revision,
-        data_at=ground.data_at,
+        basis=basis,
     )
+
+
+def _unchanged(scanner: Scanner, target: Target, last: LastLook, ground: Ground, now: datetime, basis: str) -> Scan:
+    """Return what was said last: the same program would find the same by the same data in the same files."""
+    said = CheckResult.from_json(last.result)
+    age = (now - ground.data_at).total_seconds() if ground.data_at else 0.0
+    result = replace(
+        said,
+        summary=f"{said.summary} Not scanned again: target, program and data are those of {moment(last.looked_at)}.",
+        coverage=replace(said.coverage, data_age_seconds=age),
+        duration_seconds=0.0,
+    )
+    return Scan(scanner.name, target.name, result, last.findings, complete=True, basis=basis)
+
+
+def _is_old(ground: Ground, now: datetime) -> bool:
+    return ground.data_at is not None and now - ground.data_at > timedelta(days=ground.limits.data_days)
 
 
 def _told(scanner: Scanner, target: Target, ground: Ground, found: Found, now: datetime) -> CheckResult:
     findings = _of_target(found.findings)
     missing = _not_found(scanner, found.findings)
     skipped = {one_line(name): one_line(why, _COMPLAINT) for name, why in found.skipped.items()}
-    age, limit = timedelta(), timedelta(days=ground.limits.data_days)
-    if ground.data_at is not None:
-        age = now - ground.data_at
-        if age > limit:
-            skipped["its data"] = f"of {ground.data_at:%Y-%m-%d}, older than security.data_days"
+    age = now - ground.data_at if ground.data_at is not None else timedelta()
+    if ground.data_at is not None and _is_old(ground, now):
+        skipped["its data"] = f"of {ground.data_at:%Y-%m-%d}, older than security.data_days"
     by_severity = {severity: sum(1 for one in findings if one.severity is severity) for severity in Severity}
     worst = ", ".join(f"{number} {severity.lower()}" for severity, number in by_severity.items() if number)
     revision = f" at {target.revision[:19]}" if target.revision else ""

@@ -39,6 +39,27 @@ _MANIFESTS = frozenset(
 _PINNED = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])?\s*===?\s*[^\s*]+")
 
 
+def learn(ground: Ground) -> None:
+    """Ask trivy for its version and for when its database was made.
+
+    Raises:
+        SetupMissingError: there is no vulnerability database. GarbledAnswerError, InputError, TargetTimeoutError.
+    """
+    output = ground.run(["trivy", "--cache-dir", str(ground.cache), "version", "--format", "json"], install=INSTALL)
+    try:
+        said = json.loads(output.stdout)
+        ground.tool = f"trivy {said['Version']}"
+        data = said.get("VulnerabilityDB") or {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise GarbledAnswerError(f"trivy does not say its version: {complaint(output)}") from None
+    ground.data_at = moment_of(data.get("UpdatedAt"))
+    if ground.data_at is None:
+        raise SetupMissingError(
+            f"trivy has no vulnerability database in {ground.cache}; fetch it there with "
+            "`trivy image --download-db-only --cache-dir ...`."
+        )
+
+
 def scanned(
     ground: Ground,
     what: Sequence[str],
@@ -50,10 +71,8 @@ def scanned(
     """Run trivy (`what`: its command and target) and return its report and its words.
 
     Raises:
-        SetupMissingError: there is no vulnerability database. CommandFailedError, GarbledAnswerError, InputError,
-        TargetTimeoutError.
+        CommandFailedError, GarbledAnswerError, InputError, TargetTimeoutError.
     """
-    _learn_version(ground, needs_data="vuln" in scanners)
     for own in ("trivy.yaml", "ignore.yaml", "secrets.yaml"):  # settings found in a target would hide what is in it
         (ground.folder / own).write_text("{}\n", encoding="utf-8")
     output = ground.run(
@@ -135,24 +154,6 @@ def _wanted(path: Path) -> list[str]:
 
 def _unpinned(path: Path) -> list[str]:
     return [one_line(line, 80) for line in _wanted(path) if not _PINNED.match(line)]
-
-
-def _learn_version(ground: Ground, *, needs_data: bool) -> None:
-    output = ground.run(["trivy", "--cache-dir", str(ground.cache), "version", "--format", "json"], install=INSTALL)
-    try:
-        said = json.loads(output.stdout)
-        ground.tool = f"trivy {said['Version']}"
-        data = said.get("VulnerabilityDB") or {}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise GarbledAnswerError(f"trivy does not say its version: {complaint(output)}") from None
-    if not needs_data:
-        return
-    ground.data_at = moment_of(data.get("UpdatedAt"))
-    if ground.data_at is None:
-        raise SetupMissingError(
-            f"trivy has no vulnerability database in {ground.cache}; fetch it there with "
-            "`trivy image --download-db-only --cache-dir ...`."
-        )
 
 
 def _shaped(report: Any) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """The scanners, one file each, registered by being there.
 
 A module has a docstring whose first line says what it looks for, `SCANS` (kinds of targets), `INSTALL` (how it gets
-onto a worker), `CANARY` (files to plant: their text, and the rules that must be found in them), and
-`work(target, ground)`.
+onto a worker), `CANARY` (files to plant: their text, and the rules that must be found in them), `learn(ground)` (the
+program's version, the age of its data), `work(target, ground)`, and `LIVE = True` when it asks a service.
 """
 
 import importlib
@@ -24,7 +24,9 @@ def all_scanners() -> tuple[Scanner, ...]:
             scans=module.SCANS,
             install=module.INSTALL,
             canary=module.CANARY,
+            learn=module.learn,
             work=module.work,
+            live=getattr(module, "LIVE", False),
         )
         for module in modules
     )

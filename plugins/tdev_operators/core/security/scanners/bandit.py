@@ -15,10 +15,14 @@ _FOUND = 1  # also the status of a crash: only the report tells
 _SHOWN = 5
 
 
+def learn(ground: Ground) -> None:
+    """Ask bandit for its version."""
+    ground.tool = version_of(ground.run(["bandit", "--version"], install=INSTALL), "bandit")
+
+
 def work(target: Target, ground: Ground) -> Found:
     """Scan the tree and the canary in one run; every Python file must be among those that bandit has read."""
     (ground.folder / "bandit.ini").touch()  # a .bandit in the tree could leave files and tests out
-    ground.tool = version_of(ground.run(["bandit", "--version"], install=INSTALL), "bandit")
     output = ground.run(
         [
             *("bandit", "--recursive", "--format", "json", "--output", str(ground.folder / "bandit.json"), "--quiet"),

@@ -13,6 +13,7 @@ from tdev_operators.core.security.findings import Finding, Found, Kind, severity
 from tdev_operators.core.security.scanning import Ground, Target, complaint, moment_of, version_of
 
 SCANS = ("source",)
+LIVE = True  # how old its data is stands in its report only
 INSTALL = "unpack the release of dependency-check, and put its bin onto the worker's PATH"
 _LOCK = """{"name": "planted", "version": "1.0.0", "lockfileVersion": 2, "requires": true,
  "packages": {"": {"dependencies": {"minimist": "0.0.8"}}, "node_modules/minimist": {"version": "0.0.8"}},
@@ -22,9 +23,13 @@ CANARY = {"package-lock.json": (_LOCK, ("CVE-2020-7598",))}
 _CHECKED = "NVD API Last Checked"
 
 
+def learn(ground: Ground) -> None:
+    """Ask dependency-check for its version."""
+    ground.tool = version_of(ground.run(["dependency-check", "--version"], install=INSTALL), "dependency-check")
+
+
 def work(target: Target, ground: Ground) -> Found:
     """Scan the tree and the canary in one run, on the data that is there."""
-    ground.tool = version_of(ground.run(["dependency-check", "--version"], install=INSTALL), "dependency-check")
     output = ground.run(
         [
             *("dependency-check", "--noupdate", "--data", str(ground.cache / "dependency-check"), "--format", "JSON"),

@@ -14,15 +14,20 @@ from tdev_operators.core.security.findings import Finding, Found, Kind, Severity
 from tdev_operators.core.security.scanning import Ground, Target, complaint, version_of
 
 SCANS = ("source",)
+LIVE = True
 INSTALL = "pip install pip-audit"
 CANARY = {"requirements.txt": ("jinja2==2.10\n", ("CVE-2019-10906",))}
 _FOUND = 1  # also the status of a crash: only the report tells
 _SERVICE_SECONDS = 15
 
 
+def learn(ground: Ground) -> None:
+    """Ask pip-audit for its version."""
+    ground.tool = version_of(ground.run(["pip-audit", "--version"], install=INSTALL), "pip-audit")
+
+
 def work(target: Target, ground: Ground) -> Found:
     """Ask for each requirements file of the tree, and for the canary."""
-    ground.tool = version_of(ground.run(["pip-audit", "--version"], install=INSTALL), "pip-audit")
     found = Found()
     files = sorted(path for path in target.path.rglob("requirements*.txt") if path.is_file())
     for number, path in enumerate([*files, target.canary / "requirements.txt"]):

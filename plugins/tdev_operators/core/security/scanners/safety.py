@@ -13,20 +13,29 @@ from tdev_operators.core.security.findings import Finding, Found, Kind, python_p
 from tdev_operators.core.security.scanning import Ground, Target, complaint, version_of
 
 SCANS = ("source",)
+LIVE = True
 INSTALL = "pip install safety"
 CANARY = {"requirements.txt": ("jinja2==2.10\n", ("CVE-2019-10906",))}
 KEY = "SAFETY_API_KEY"
 _FOUND = (0, 1, 64)  # findings are 64, or 1 in some versions, which is also a crash: only the report tells
 
 
-def work(target: Target, ground: Ground) -> Found:
-    """Ask for each requirements file of the tree, and for the canary."""
+def learn(ground: Ground) -> None:
+    """Ask safety for its version.
+
+    Raises:
+        SetupMissingError: there is no key.
+    """
     if not ground.environment.get(KEY):
         raise SetupMissingError(
             f"safety has no key; put {KEY} into the connection tdev_scanners, or switch scan.safety off in "
             "[[out_of_scope]]: pip-audit asks about the same packages."
         )
     ground.tool = version_of(ground.run(["safety", "--version"], install=INSTALL), "safety")
+
+
+def work(target: Target, ground: Ground) -> Found:
+    """Ask for each requirements file of the tree, and for the canary."""
     found = Found()
     files = sorted(path for path in target.path.rglob("requirements*.txt") if path.is_file())
     for number, path in enumerate([*files, target.canary / "requirements.txt"]):

@@ -6,6 +6,7 @@ from tdev_operators.core.security.scanning import Ground, Target
 
 SCANS = ("image",)
 INSTALL = trivy.INSTALL
+learn = trivy.learn
 CANARY = {**trivy.PACKAGES_CANARY, **trivy.LINES_CANARY}
 _SCANNERS = ("vuln", "secret", "misconfig", "license")
 
