@@ -24,7 +24,7 @@ def scanned(run_id, run_after):
     return SecurityScanOperator(task_id="scan").do(job)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(500)
 def test_a_clean_release_a_weak_one_and_a_mended_one(tasks):  # noqa: F811  the fixture
     def release(**changes):
         body = source_of({name.replace("__", "/"): text for name, text in changes.items()})

@@ -30,7 +30,7 @@ class Ward:
     cache: Path
     kind: str = "source"
     environment: dict = field(default_factory=dict)
-    limits: Limits = field(default_factory=lambda: Limits(timeout_seconds=60, report_mb=8, data_days=7))
+    limits: Limits = field(default_factory=lambda: Limits(timeout_seconds=120, report_mb=8, data_days=7))
     revision: str = "abc123"
     image: bytes = b""
 

@@ -57,12 +57,13 @@ MISBEHAVIOURS = {
 }
 
 
+QUICK = Limits(timeout_seconds=3, report_mb=8, data_days=7)
+
+
 @pytest.fixture
 def weak(ward):
-    """A ward whose scanners have a key, three seconds, and no patience."""
-    return replace(
-        ward, limits=Limits(timeout_seconds=3, report_mb=8, data_days=7), environment={"SAFETY_API_KEY": "k"}
-    )
+    """A ward whose scanners have a key."""
+    return replace(ward, environment={"SAFETY_API_KEY": "k"})
 
 
 def test_every_scanner_is_here():
@@ -75,13 +76,15 @@ def test_every_scanner_is_here():
 def test_a_program_that_misbehaves_is_not_green(weak, scanner, how):
     misbehaviour, sentence = MISBEHAVIOURS[how]
     weak.program(PROGRAMS[scanner], FAKE.format(misbehaviour=misbehaviour))
+    if how == "hangs":
+        weak = replace(weak, limits=QUICK)
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     scan = weak.scan(scanner)
     assert scan.result.verdict is Verdict.UNKNOWN, scan.result
     assert not scan.complete
     assert "defect of ours" not in scan.result.summary, scan.result.summary
     assert sentence in scan.result.summary or "no target was looked at" in scan.result.summary, scan.result.summary
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "KiB"
 
 
@@ -149,7 +152,7 @@ WRITE = "write(json.dumps({}).encode())"
 def test_what_pip_audit_and_safety_say_of_a_package_is_one_finding_with_trivys(weak):
     from tdev_operators.core.security.findings import identified
 
-    weak = replace(weak, files={"requirements.txt": "jinja2==2.10\n"}, limits=replace(weak.limits, timeout_seconds=60))
+    weak = replace(weak, files={"requirements.txt": "jinja2==2.10\n"})
     weak.program("pip-audit", FAKE.format(misbehaviour=f"{WRITE.format(repr(AUDITED))}; sys.exit(1)"))
     weak.program("safety", FAKE.format(misbehaviour=f"{WRITE.format(repr(SAFE))}; sys.exit(64)"))
     scans = [weak.scan(name) for name in ("pip_audit", "safety", "trivy_source")]
@@ -235,7 +238,7 @@ time.sleep(600)
 """
         ),
     )
-    weak.scan("bandit")
+    replace(weak, limits=QUICK).scan("bandit")
     [pid] = [int(file.read_text()) for file in weak.home.glob("ground-*/pid")]
     deadline = time.monotonic() + 10
     while runs(pid):
