@@ -1,5 +1,6 @@
 """A whole scan: targets from the store, real scanners side by side, one merge, one judgement; and the days after."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,7 +10,7 @@ from sandbox.vulnerability_database import write_database
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.security.judging import OPEN, WAIVERS
 from tdev_operators.core.security.run import ScanPorts, scan_all
-from tdev_operators.core.security.settings import ScanTarget
+from tdev_operators.core.security.settings import ScanReport, ScanTarget
 from tdev_operators.core.settings import load_settings
 from tdev_operators.core.sql import include_dir
 from tdev_operators.core.verdicts import Verdict
@@ -18,6 +19,7 @@ from tdev_operators.hooks.ledger_schema import migrate
 from tests.backup_sets import open_store
 from tests.core.security.conftest import SOURCE
 from tests.core.security.test_fetching import tar
+from tests.core.security.test_sarif import result, sarif
 from tests.records import facts_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -136,6 +138,32 @@ def test_a_scanner_that_fails_closes_nothing_and_the_others_go_on(days):
     failed = days.scan(NOW + DAY)
     assert {failed[name].verdict for name in ("scan.bandit", "scan.trivy_source")} == {Verdict.UNKNOWN}
     assert failed[OPEN].summary == "Open: 1 critical, 4 high, 1 low."
+
+
+def test_another_pipelines_report_is_taken_in_while_it_is_young(days):
+    report = ScanReport(name="semgrep", target="shop", sarif=f"s3://{days.bucket}/semgrep.sarif", days=2)
+    security = days.settings.security.model_copy(
+        update={"reports": (report,), "targets": days.settings.security.targets}
+    )
+    days.settings = days.settings.model_copy(update={"security": security})
+    days.put({"requirements.txt": "requests==2.20.0\n", "ok.py": "x = 1\n"})
+    away = days.scan(NOW)["scan.reports"]
+    assert away.verdict is Verdict.UNKNOWN
+    assert "is not there" in away.summary
+    days.store.put(days.bucket, "semgrep.sarif", json.dumps(sarif(result(level="error"))).encode())
+    at = datetime.now(UTC) + timedelta(minutes=1)
+    there = days.scan(at)
+    assert there["scan.reports"].verdict is Verdict.OK, there["scan.reports"]
+    assert "1 high" in there[OPEN].summary
+    assert any("by report semgrep" in line for line in there[OPEN].details)
+    old = days.scan(at + 3 * DAY)
+    assert old["scan.reports"].verdict is Verdict.UNKNOWN
+    assert "older than its days" in str(old["scan.reports"].coverage.skipped)
+    assert "1 high" in old[OPEN].summary, "an old report closes nothing"
+    days.store.put(days.bucket, "semgrep.sarif", b'{"version": "2.1.0", "runs": [')
+    broken = days.scan(at + timedelta(minutes=1))["scan.reports"]
+    assert broken.verdict is Verdict.UNKNOWN
+    assert "is no JSON" in broken.summary
 
 
 def test_a_target_that_cannot_be_fetched_is_unknown(days):

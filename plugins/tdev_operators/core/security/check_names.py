@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tdev_operators.core.security import security_hub
+from tdev_operators.core.security import reports, security_hub
 from tdev_operators.core.security.scanners import all_scanners
 from tdev_operators.core.verdicts import OutOfScope
 
@@ -35,4 +35,5 @@ def switched_off(settings: "Settings") -> tuple[OutOfScope, ...]:
 
 def _scans() -> dict[str, str]:
     programs = {f"scan.{one.name}": one.about for one in all_scanners()}
-    return programs | {f"scan.{security_hub.NAME}": security_hub.ABOUT}
+    others = {f"scan.{one.NAME}": one.ABOUT for one in (security_hub, reports)}
+    return programs | others

@@ -15,6 +15,8 @@ from tdev_operators.core.security.fetching import fetch
 from tdev_operators.core.security.findings import Finding, Severity, identified
 from tdev_operators.core.security.judging import judge, not_judged
 from tdev_operators.core.security.ledger import FindingsLedger, Look, Seen
+from tdev_operators.core.security.reports import NAME as REPORTS
+from tdev_operators.core.security.reports import read_reports
 from tdev_operators.core.security.scanners import all_scanners
 from tdev_operators.core.security.scanning import Ground, Limits, Scan, Scanner, Target, plant, scan
 from tdev_operators.core.security.security_hub import NAME as HUB
@@ -64,6 +66,7 @@ def scan_all(
     if f"scan.{HUB}" not in switched_off:
         scans.append(scan_hub(ports.hub, security.security_hub.products, security.security_hub.resources))
         check()
+    scans += read_reports(ports.store, security.reports, security.report_mb, at)
     with private_folder() as folder:
         for number, wanted in enumerate(security.targets):
             scans += _scanned(ports, settings, wanted, scanners, folder / str(number), at, progress)
@@ -72,7 +75,7 @@ def scan_all(
     looks = [Look(one.scanner, one.target, one.basis, one.result.to_json()) for one in scans if one.complete]
     found = identified([finding for one in scans for finding in one.findings])
     ports.ledger.merge(settings.system.name, at, looks, (_seen(one, feeds, waivers, security) for one in found))
-    results = [_together(name, [one for one in scans if one.scanner == name]) for name in _names(scanners, scans)]
+    results = [_together([one.result for one in scans if one.result.check == name]) for name in _names(scanners, scans)]
     if not security.targets:
         return (not_judged(),)
     judged = judge(ports.ledger, settings, waivers, at)
@@ -134,13 +137,12 @@ def _not_fetched(scanner: Scanner, wanted: ScanTarget, error: TdevError) -> Scan
 
 
 def _names(scanners: Sequence[Scanner], scans: Sequence[Scan]) -> list[str]:
-    used = {one.scanner for one in scans}
-    return [name for name in (*(one.name for one in scanners), HUB) if name in used]
+    used = {one.result.check for one in scans}
+    return [name for one in (*(one.name for one in scanners), HUB, REPORTS) if (name := f"scan.{one}") in used]
 
 
-def _together(name: str, scans: Sequence[Scan]) -> CheckResult:
+def _together(results: Sequence[CheckResult]) -> CheckResult:
     """Return one result of a scanner over all of its targets."""
-    results = [one.result for one in scans]
     if len(results) == 1:
         return results[0]
     figures: dict[str, float] = {}
@@ -148,7 +150,7 @@ def _together(name: str, scans: Sequence[Scan]) -> CheckResult:
         figures[measured.name] = figures.get(measured.name, 0) + (measured.value or 0)
     canaries = [one.coverage.canary_found for one in results if one.coverage.canary_found is not None]
     return CheckResult(
-        f"scan.{name}",
+        results[0].check,
         worst(one.verdict for one in results),
         " ".join(one.summary for one in results),
         measurements=tuple(Measurement(figure, value) for figure, value in figures.items()),

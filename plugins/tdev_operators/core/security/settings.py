@@ -49,6 +49,15 @@ class ScanTarget(Section):
         return git
 
 
+class ScanReport(Section):
+    """`[[security.reports]]`: a report that another pipeline puts into the store, and how old it may be."""
+
+    name: Text
+    target: Text
+    sarif: Annotated[str, Field(pattern=r"^s3://[^/]+/.+$")]
+    days: Days
+
+
 class HubSettings(Section):
     """`[security.security_hub]`: whose findings are taken, and what Inspector has to look at."""
 
@@ -72,9 +81,16 @@ class SecuritySettings(Section):
     due_days: DueDays
     security_hub: HubSettings
     targets: tuple[ScanTarget, ...] = ()
+    reports: tuple[ScanReport, ...] = ()
 
     @field_validator("targets")
     @classmethod
     def _have_names_of_their_own(cls, targets: tuple[ScanTarget, ...]) -> tuple[ScanTarget, ...]:
         refuse_twins((target.name for target in targets), "name")
         return targets
+
+    @field_validator("reports")
+    @classmethod
+    def _are_told_apart(cls, reports: tuple[ScanReport, ...]) -> tuple[ScanReport, ...]:
+        refuse_twins((report.name for report in reports), "name")
+        return reports
