@@ -31,6 +31,12 @@ def _retention() -> Iterable[Row]:
     return retention.rows()
 
 
+def _security() -> Iterable[Row]:
+    from benchmarks import security  # noqa: PLC0415  the same
+
+    return security.rows()
+
+
 _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "parsing": parsing.rows,
     "health_check": health_check.rows,
@@ -38,6 +44,7 @@ _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "recovery": _recovery,
     "care": _care,
     "retention": _retention,
+    "security": _security,
 }
 
 if __name__ == "__main__":

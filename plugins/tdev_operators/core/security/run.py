@@ -28,7 +28,7 @@ from tdev_operators.core.settings import Settings, settings_path
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict, worst
 
 _RETRY_HOURS = 6
-_AT_ONCE = 4  # programs: each uses more than one core for a moment
+_TARGETS_AT_ONCE, _AT_ONCE = 2, 3  # programs of a target: each uses more than one core for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,20 @@ def scan_all(
         scans.append(scan_hub(ports.hub, security.security_hub.products, security.security_hub.resources))
         check()
     scans += read_reports(ports.store, security.reports, security.report_mb, at)
-    with private_folder() as folder:
-        for number, wanted in enumerate(security.targets):
-            scans += _scanned(ports, settings, wanted, scanners, folder / str(number), at, progress)
+    with private_folder() as folder, ThreadPoolExecutor(_TARGETS_AT_ONCE, thread_name_prefix="target") as pool:
+        started = [
+            pool.submit(_scanned, ports, settings, wanted, scanners, folder / str(number), at, progress)
+            for number, wanted in enumerate(security.targets)
+        ]
+        for future in started:
+            scans += future.result()
             check()
     feeds, doubts = _feeds(security, at)
     looks = [Look(one.scanner, one.target, one.basis, one.result.to_json()) for one in scans if one.complete]
     found = identified([finding for one in scans for finding in one.findings])
     ports.ledger.merge(settings.system.name, at, looks, (_seen(one, feeds, waivers, security) for one in found))
     results = [_together([one.result for one in scans if one.result.check == name]) for name in _names(scanners, scans)]
-    if not security.targets:
+    if not scans:
         return (not_judged(),)
     judged = judge(ports.ledger, settings, waivers, at)
     return (*results, *judged, *doubts)
