@@ -163,3 +163,27 @@ def test_many_findings_are_merged_without_being_held(ledger):
         ledger.merge("shop", at, [TRIVY], (Seen(hole(n), n, 30.0) for n in range(20_000)))
     assert sorts(ledger, NOON + DAY) == {"open": 20_000}
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000, "KiB"
+
+
+def test_who_knows_how_bad_it_is_may_fail_for_a_day(ledger):
+    ledger.merge("shop", NOON, [TRIVY, AUDIT], seen(replace(hole(), severity=Severity.CRITICAL), due_days=7))
+    unknown = replace(hole(scanner="pip_audit"), severity=Severity.UNKNOWN)
+    ledger.merge("shop", NOON + 8 * DAY, [AUDIT], seen(unknown, due_days=30))
+    assert sorts(ledger, NOON + 8 * DAY) == {"open": 1, "late": 1}
+    [one] = ledger.findings("shop", NOON + 8 * DAY, Sort.LATE, most=5)
+    assert (one.finding.severity, one.due_at) == (Severity.CRITICAL, NOON + 7 * DAY)
+
+
+def test_a_last_look_holds_for_its_basis_and_until_a_broken_one(ledger):
+    whole = Look("trivy_source", "shop", "commit 1", {"check": "scan.trivy_source"})
+    ledger.merge("shop", NOON, [whole], seen(hole(), hole(2)))
+    last = ledger.last_look("shop", "trivy_source", "shop", NOON - DAY, "commit 1")
+    assert (last.looked_at, len(last.findings), last.result) == (NOON, 2, {"check": "scan.trivy_source"})
+    assert ledger.last_look("shop", "trivy_source", "shop", NOON - DAY, "commit 2") is None
+    assert ledger.last_look("shop", "trivy_source", "shop", NOON + DAY, "commit 1") is None, "too long ago"
+    ledger.merge("shop", NOON + DAY, [TRIVY], seen(hole(), hole(2)))
+    again = ledger.last_look("shop", "trivy_source", "shop", NOON - DAY, "commit 1")
+    assert again.looked_at == NOON, "what was not looked at again makes it no younger"
+    ledger.merge("shop", NOON + 2 * DAY, [replace(TRIVY, complete=False)], seen(hole()))
+    assert sorts(ledger, NOON + 2 * DAY) == {"open": 2}, "a broken look closes nothing"
+    assert ledger.last_look("shop", "trivy_source", "shop", NOON - DAY, "commit 1") is None

@@ -33,15 +33,27 @@ SELECT
 FROM seen
 ON CONFLICT (system, identity) DO UPDATE
     SET
-        severity = excluded.severity,
-        priority = excluded.priority,
-        facts = excluded.facts,
+        -- Who says how bad it is may not have looked today: an UNKNOWN changes nothing of what is known.
+        severity = CASE WHEN excluded.severity = 'UNKNOWN' THEN known.severity ELSE excluded.severity END,
+        priority
+        = CASE
+            WHEN excluded.severity = 'UNKNOWN' THEN least(known.priority, excluded.priority)
+            ELSE excluded.priority
+        END,
+        facts
+        = CASE
+            WHEN excluded.severity = 'UNKNOWN' AND known.severity <> 'UNKNOWN' THEN known.facts
+            ELSE excluded.facts
+        END,
         last_seen = excluded.last_seen,
         opened_at = CASE WHEN known.fixed_at IS NULL THEN known.opened_at ELSE excluded.opened_at END,
         reopened = known.reopened + (known.fixed_at IS NOT NULL)::integer,
         due_at
         = CASE WHEN known.fixed_at IS NULL THEN known.opened_at ELSE excluded.opened_at END
-        + (excluded.due_at - excluded.opened_at),
+        + CASE
+            WHEN excluded.severity = 'UNKNOWN' AND known.severity <> 'UNKNOWN' THEN known.due_at - known.opened_at
+            ELSE excluded.due_at - excluded.opened_at
+        END,
         waiver = excluded.waiver,
         waived_until = excluded.waived_until,
         fixed_at = NULL

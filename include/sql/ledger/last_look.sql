@@ -3,4 +3,9 @@ SELECT
     looked_at,
     result
 FROM maintenance.finding_looks
-WHERE system = %(system)s AND scanner = %(scanner)s AND target = %(target)s AND basis = %(basis)s;
+WHERE
+    system = %(system)s
+    AND scanner = %(scanner)s
+    AND target = %(target)s
+    AND basis = %(basis)s
+    AND looked_at >= %(since)s;

@@ -76,6 +76,8 @@ def _swept(folder: Path) -> bool:
         _remove(folder)
     except BlockingIOError:
         return False
+    except (CommandFailedError, RecursionError):  # it stays, and must not keep others from a folder of theirs
+        return False
     finally:
         os.close(lock)
     return True

@@ -30,15 +30,19 @@ class PostgresFindings:
                 tx.rows("keep_sightings", system=system, at=at, findings=findings)
             for look in looks:
                 place = {"system": system, "at": at, "scanner": look.scanner, "target": look.target}
-                tx.rows("end_sightings", **place)
-                tx.rows("keep_look", **place, basis=look.basis, result=as_json(look.result))
+                if look.complete:
+                    tx.rows("end_sightings", **place)
+                else:
+                    tx.rows("drop_look", **place)
+                if look.complete and look.basis:
+                    tx.rows("keep_look", **place, basis=look.basis, result=as_json(look.result))
             tx.rows("fix_findings", system=system, at=at)
 
-    def last_look(self, system: str, scanner: str, target: str, basis: str) -> LastLook | None:
+    def last_look(self, system: str, scanner: str, target: str, since: datetime, basis: str) -> LastLook | None:
         """See `FindingsLedger.last_look`."""
         place = {"system": system, "scanner": scanner, "target": target}
         with self._database.transaction() as tx:
-            last = tx.row("last_look", **place, basis=basis)
+            last = tx.row("last_look", **place, since=since, basis=basis)
             rows = tx.rows("sighted", **place) if last else []
         if last is None:
             return None

@@ -11,6 +11,7 @@ from tdev_operators.hooks.connections import ConnectionFacts
 
 _SECONDS = 20.0
 _PAGE = 100
+_KINDS = {"lambdaCode": "LAMBDA_CODE"}
 
 
 class AwsSecurityHub:
@@ -53,7 +54,7 @@ class AwsSecurityHub:
         states: dict[str, str] = {}
         for account in answer.get("accounts", ()):
             for kind, state in account.get("resourceState", {}).items():
-                states[kind.upper()] = str(state.get("status", "unknown"))
+                states[_KINDS.get(kind, kind.upper())] = str(state.get("status", "unknown"))
         return states
 
     def findings(self, products: Sequence[str]) -> Iterator[Mapping[str, Any]]:
@@ -63,7 +64,7 @@ class AwsSecurityHub:
         names = [f"arn:{partition}:securityhub:{region}::product/aws/{product}" for product in products]
         filters: dict[str, Any] = {
             "RecordState": _any_of("ACTIVE"),
-            "WorkflowStatus": _any_of("NEW", "NOTIFIED"),
+            "WorkflowStatus": _any_of("NEW", "NOTIFIED", "SUPPRESSED"),  # who answers for one stands in our waivers
             **({"ProductArn": _any_of(*names)} if names else {}),
         }
         client = make_client(self._facts, "securityhub", timeout_seconds=_SECONDS)

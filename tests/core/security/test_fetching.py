@@ -1,6 +1,8 @@
 """Targets from a tar in the store and from git: as data, bounded, and with their revision."""
 
+import gzip
 import io
+import os
 import subprocess
 import tarfile
 
@@ -58,6 +60,70 @@ def test_what_points_out_of_the_folder_is_refused_and_links_are_not_made(get):
         get(tar(("../evil.py", b"x")))
     target = get(tar(("link", (tarfile.SYMTYPE, "/etc/passwd")), ("pipe", (tarfile.FIFOTYPE, "")), ("a.py", b"")))
     assert [path.name for path in target.path.iterdir()] == ["a.py"]
+    assert target.skipped == {"pipe": "it is no file", "link": "it is a link to what is not in the tree"}
+
+
+def test_a_link_within_the_tree_becomes_what_it_points_to(get):
+    target = get(
+        tar(
+            ("r/prod.txt", b"flask==1.0\n"),
+            ("requirements.txt", (tarfile.SYMTYPE, "r/prod.txt")),
+            ("app/evil.py", (tarfile.LNKTYPE, "r/prod.txt")),
+            ("all", (tarfile.SYMTYPE, "r")),
+        )
+    )
+    for name in ("requirements.txt", "app/evil.py"):
+        assert (target.path / name).read_bytes() == b"flask==1.0\n"
+        assert not (target.path / name).is_symlink()
+    assert target.skipped == {}
+
+
+WHOLE = tar(*((name, b"x" * 700) for name in ("a.py", "b.py", "c.py", "d.py")), mode="w")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(
+    "cut",
+    [
+        WHOLE[: 3 * 1536],
+        WHOLE[: 3 * 1536 + 100],
+        WHOLE[:1000],
+        WHOLE[: 4 * 1536 + 512],
+        WHOLE[: 2 * 1536] + b"\xff" * 512 + WHOLE[2 * 1536 + 512 :],
+        WHOLE + b"more",
+    ],
+)
+def test_an_archive_that_is_cut_or_damaged_anywhere_is_not_taken_for_a_small_tree(get, cut, zipped):
+    with pytest.raises(GarbledAnswerError, match="cannot be unpacked"):
+        get(gzip.compress(cut) if zipped else cut)
+
+
+def test_a_zipped_archive_that_is_cut_is_not_taken_for_a_small_tree(get):
+    whole = tar(*((f"{n}.py", os.urandom(700)) for n in range(50)))
+    for at in (len(whole) - 1, len(whole) // 2, 30):
+        with pytest.raises(GarbledAnswerError):
+            get(whole[:at])
+
+
+def test_what_would_break_the_unpacking_is_refused(get):
+    with pytest.raises(InputError, match="folders more than 64 deep"):
+        get(tar(("d/" * 1200 + "a.py", b"")))
+    into = io.BytesIO()
+    with tarfile.open(fileobj=into, mode="w", format=tarfile.PAX_FORMAT) as made:
+        info = tarfile.TarInfo("a.py")
+        info.pax_headers = {"mtime": "1e30"}
+        made.addfile(info, io.BytesIO())
+    with pytest.raises(GarbledAnswerError):
+        get(into.getvalue())
+    with pytest.raises(GarbledAnswerError):
+        get(tar(("x" * 3_000_000, b"")))
+
+
+def test_history_in_an_archive_is_left_out_and_a_tree_without_a_file_refused(get):
+    target = get(tar((".git/config", b"x"), ("x/.git/hidden.py", b"x"), ("a.py", b"x")))
+    assert [path.name for path in target.path.rglob("*") if path.is_file()] == ["a.py"]
+    with pytest.raises(InputError, match="shop has no file in it"):
+        get(tar((".git/config", b"x"), ("empty", (tarfile.DIRTYPE, ""))))
 
 
 @pytest.mark.parametrize("body", [b"", b"no tar at all" * 200, tar(("a.py", b"x" * 10_000), mode="w")[:600]])
@@ -110,7 +176,20 @@ def test_a_revision_comes_out_of_git_without_history_and_links(get, repository):
         assert (target.path / "main.py").read_text() == text
         assert target.revision == git("rev-parse", f"{ref}^{{commit}}")
         assert not (target.path / ".git").exists()
-        assert not (target.path / "link").is_symlink()
+        assert not (target.path / "link").exists()
+        assert target.skipped == {"link": "it is a link to what is not in the tree"}
+
+
+def test_links_submodules_and_large_files_of_a_repository(get, repository, tmp_path):
+    folder, git = repository
+    (folder / "same").symlink_to("main.py")
+    (folder / "big.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    git("add", ".")
+    git("update-index", "--add", "--cacheinfo", f"160000,{git('rev-parse', 'HEAD')},module")
+    git("commit", "--quiet", "-m", "third")
+    target = get(git=f"file://{folder}")
+    assert (target.path / "same").read_text() == "x = 2\n"
+    assert set(target.skipped) == {"link", "module", "big.bin"}
 
 
 @pytest.mark.parametrize("ref", ["no-such-branch", "0" * 40])

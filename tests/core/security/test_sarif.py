@@ -45,10 +45,11 @@ def one(report):
 
 def test_a_result_is_a_finding_where_it_stands():
     found = one(sarif(result(level="error")))
-    assert (found.kind, found.rule, found.path, found.line, found.text, found.severity) == (
-        *(Kind.CODE, "subprocess-shell-true", "target/app/a b.py", 5),
-        *("call(x, shell=True)", Severity.HIGH),
+    assert (found.kind, found.rule, found.path, found.line, found.severity) == (
+        *(Kind.CODE, "subprocess-shell-true", "target/app/a b.py"),
+        *(5, Severity.HIGH),
     )
+    assert "shell=True" not in str(found.to_json())
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,8 @@ def test_what_is_suppressed_or_passed_is_no_finding_and_told():
     found = found_in_sarif(sarif(result(suppressions=[{"kind": "inSource"}]), result(kind="pass")), TARGET, "tool")
     assert found.findings == []
     assert found.remarks == ["1 result were suppressed by the tool and not judged"]
+    rejected = result(suppressions=[{"kind": "external", "status": "rejected"}])
+    assert len(found_in_sarif(sarif(rejected), TARGET, "tool").findings) == 1
 
 
 @pytest.mark.parametrize(
@@ -96,6 +99,9 @@ def test_what_is_suppressed_or_passed_is_no_finding_and_told():
 )
 def test_a_run_that_did_not_do_everything_says_so(invocation):
     assert found_in_sarif(sarif(invocations=[invocation]), TARGET, "tool").skipped
+    assert found_in_sarif(sarif(result(kind="open")), TARGET, "tool").skipped, "it could not decide"
+    without = {"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "tool"}}}]}
+    assert found_in_sarif(without, TARGET, "tool").skipped, "it did not try"
     fine = {"executionSuccessful": True, "toolExecutionNotifications": [{"level": "note", "message": {"text": "x"}}]}
     assert found_in_sarif(sarif(invocations=[fine]), TARGET, "tool").skipped == {}
 
@@ -103,7 +109,15 @@ def test_a_run_that_did_not_do_everything_says_so(invocation):
 @pytest.mark.parametrize(
     "report",
     [
-        *({}, [], "clean", {"version": "2.1.0"}, {"version": "1.0.0", "runs": []}, {"version": "2.1.0", "runs": [{}]}),
+        *(
+            {"version": "2.1.0", "runs": []},
+            {},
+            [],
+            "clean",
+            {"version": "2.1.0"},
+            {"version": "1.0.0", "runs": []},
+            {"version": "2.1.0", "runs": [{}]},
+        ),
         sarif({"message": {"text": "no rule"}}),
         sarif({"ruleId": "x", "message": 5}),
         sarif(result(locations=5)),

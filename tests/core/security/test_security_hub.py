@@ -81,6 +81,14 @@ def test_a_control_that_failed_is_one_finding_a_resource():
     assert [(one.rule, one.path) for one in found] == [("S3.8", "arn:aws:s3:::one"), ("S3.8", "arn:aws:s3:::two")]
 
 
+def test_what_one_generator_says_of_one_resource_is_not_one_finding():
+    ports = [
+        {**{k: v for k, v in CONTROL.items() if k != "Compliance"}, "GeneratorId": "AWSInspector", "Title": title}
+        for title in ("Port 22 is reachable", "Port 3389 is reachable")
+    ]
+    assert len(identified([one for each in ports for one in findings_of(each)])) == 4
+
+
 def test_what_is_there_is_told_and_ends_what_is_not():
     scan = scan_hub(Hub(HOLE), ["inspector"], ["EC2", "ECR"])
     assert scan.result.verdict is Verdict.OK
@@ -94,6 +102,7 @@ def test_what_is_there_is_told_and_ends_what_is_not():
     [
         (Hub(states={"EC2": "ENABLED", "ECR": "DISABLED"}), "its state is DISABLED; enable it there"),
         (Hub(states={"EC2": "ENABLED"}), "its state is unknown"),
+        (Hub(states={"": ""}), "its state is unknown"),
         (Hub(error=AccessDeniedError("AWS Security Hub refused our credentials.")), "refused our credentials"),
         (Hub(CONTROL), "has answered with findings of securityhub"),
         (Hub({**HOLE, "Resources": 5}), "unknown shape"),

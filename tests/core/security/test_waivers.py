@@ -1,5 +1,6 @@
 """Somebody answers for a finding, in one place, until a day."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -60,6 +61,12 @@ def test_it_fits_nothing_else(read, was, now):
     assert waiver_of(HOLE, read(ENTRY.replace(was, now))) is None
 
 
+def test_a_path_has_to_fit_every_place_of_the_finding(read):
+    [docs] = read(ENTRY.replace('package = "pkg:pypi/jinja2"', 'path = "docs/*"'))
+    assert docs.fits(replace(HOLE, path="docs/requirements.txt"))
+    assert not docs.fits(replace(HOLE, path="docs/requirements.txt", others=("src/requirements.txt",)))
+
+
 def test_the_one_that_lasts_longest_counts(read):
     both = read(ENTRY + ENTRY.replace("2026-12-31", "2027-02-01").replace('"pkg:pypi/jinja2"', '"pkg:pypi/*"'))
     assert waiver_of(HOLE, both).expires == date(2027, 2, 1)
@@ -79,6 +86,8 @@ def test_one_that_has_ended_is_still_told(read):
         ('package = "pkg:pypi/jinja2"\n', "", "it fits every place; name a package, a target or a path"),
         ("owner =", "until = 5\nowner =", r"waivers\.0\.until: Extra inputs are not permitted"),
         ("[[waivers]]", "[[waiver]]", "waiver: Extra inputs are not permitted"),
+        ("[[waivers]]", "[waivers]", "waivers: this is no list of entries"),
+        ("2026-12-31", "9999-12-31", "give it a year at most"),
         ("[[waivers]]", "[[waivers", "is not valid TOML"),
     ],
 )

@@ -1,120 +1,228 @@
-"""Getting a target onto this worker, as data: nothing of it is run, and nothing of it lands elsewhere."""
+"""Getting a target onto this worker, as data: nothing of it is run, and nothing of it lands elsewhere.
 
+What could not be fetched with it (a submodule, a link that points out) is named, so that no scan of it is whole.
+"""
+
+import contextlib
+import gzip
 import hashlib
-import io
+import lzma
+import os
 import shutil
 import tarfile
-from collections.abc import Iterator
-from pathlib import Path
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
 
 from tdev_operators.core.backup.ports import BackupStore
 from tdev_operators.core.commands import run
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, InputError
+from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.security.scanning import TARGET, Target, complaint
 from tdev_operators.core.security.settings import ScanTarget
 
-_MB = 1_000_000
+_MB, _MIB = 1_000_000, 1024 * 1024
 _GIT = "apt-get install git"
 # Nobody is asked for a password, no program of the repository is run, and no odd transport is opened.
 _GIT_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
 _SHA = 40
+_LINK, _SUBMODULE = "120000", "160000"
+_LARGE_FILE = b"version https://git-lfs.github.com/spec/"
+_BLOCK = 512
+_NOTHING = bytes(_BLOCK)
+_DEEPEST, _MOST_MEMBERS, _LONGEST_HEADER = 64, 100_000, _MIB
+_HEADERS = frozenset({tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK})
+_FILES = frozenset({tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE})
+_LINKS = frozenset({tarfile.LNKTYPE, tarfile.SYMTYPE})
+_OTHERS = _LINKS | {tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE}
 
 
 def fetch(wanted: ScanTarget, root: Path, store: BackupStore, *, timeout_seconds: float, target_mb: int) -> Target:
     """Put a target below an empty folder and say which revision it is.
 
     Raises:
-        InputError: it is not there, or larger than `target_mb`. GarbledAnswerError: it is no archive.
+        InputError: it is not there, larger than `target_mb`, or has no file.
+        GarbledAnswerError: it is no whole archive.
         CommandFailedError, TransientError: it could not be fetched.
     """
     folder = root / TARGET
     folder.mkdir()
     if wanted.reference:
         return Target(wanted.name, wanted.kind, root, reference=wanted.reference)
+    skipped: dict[str, str] = {}
     if wanted.git:
-        return Target(wanted.name, wanted.kind, root, _checked_out(wanted, folder, timeout_seconds))
-    bucket, _, key = wanted.archive.removeprefix("s3://").partition("/")
-    digest = hashlib.sha256()
-    body = _bounded(store.read(bucket, key), digest, wanted, target_mb)
-    if wanted.kind == "image":
-        with (folder / "image.tar").open("wb") as file:
-            for chunk in body:
-                file.write(chunk)
+        revision = _checked_out(wanted, folder, timeout_seconds, target_mb, skipped)
     else:
-        _unpack(body, folder, wanted, target_mb)
-    return Target(wanted.name, wanted.kind, root, f"sha256:{digest.hexdigest()}")
+        revision = _stored(wanted, root, store, target_mb, skipped)
+    if not any(path.is_file() for path in folder.rglob("*")):
+        raise InputError(f"{wanted.name} has no file in it; see what stands there.")
+    return Target(wanted.name, wanted.kind, root, revision, skipped=skipped)
 
 
-def _checked_out(wanted: ScanTarget, folder: Path, timeout_seconds: float) -> str:
+def _checked_out(
+    wanted: ScanTarget, folder: Path, timeout_seconds: float, target_mb: int, skipped: dict[str, str]
+) -> str:
     """Check one revision out, without its history, and return its commit."""
     git = ("git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", "-c", "core.symlinks=false")
 
     def do(*argv: str) -> str:
-        output = run([*git, *argv], timeout_seconds=timeout_seconds, env=_GIT_ENVIRONMENT, install_hint=_GIT)
+        output = run(
+            [*git, *argv],
+            timeout_seconds=timeout_seconds,
+            env=_GIT_ENVIRONMENT,
+            install_hint=_GIT,
+            output_limit_bytes=64 * _MIB,
+        )
         if output.exit_status:
             raise CommandFailedError(f"git {argv[0]} of {wanted.name} ended badly: {complaint(output)}")
-        return output.stdout.strip()
+        if output.truncated:
+            raise InputError(f"{wanted.name} has more files than can be listed.")
+        return output.stdout
 
     do("init", "--quiet")
     do("fetch", "--quiet", "--depth", "1", "--no-tags", wanted.git, wanted.ref)
+    entries = [line.partition("\t") for line in do("ls-tree", "-r", "-l", "-z", "FETCH_HEAD").split("\0") if line]
+    modes = {name: facts.split()[0] for facts, _, name in entries}
+    size = sum(int(facts.split()[3]) for facts, _, _ in entries if facts.split()[3].isdigit())
+    if size > target_mb * _MB:
+        raise InputError(f"{wanted.name} has more than security.target_mb ({target_mb} MB); raise that.")
+    _refuse_deep(wanted, modes)
     do("checkout", "--quiet", "--detach", "FETCH_HEAD")
-    commit = do("rev-parse", "HEAD")
+    commit = do("rev-parse", "HEAD").strip()
     if len(commit) < _SHA:
         raise GarbledAnswerError(f"git does not say which commit of {wanted.name} it has checked out.")
     shutil.rmtree(folder / ".git")
+    for name, mode in modes.items():
+        path = folder / name
+        if mode == _SUBMODULE:
+            skipped[name] = "it is a submodule, which is not fetched"
+        elif mode == _LINK:
+            points_to = path.read_text(encoding="utf-8", errors="replace")
+            path.unlink()
+            _follow(folder, name, points_to, skipped)
+        elif path.is_file() and path.stat().st_size < _BLOCK and path.read_bytes().startswith(_LARGE_FILE):
+            skipped[name] = "it stands in Git LFS, which is not fetched"
     return commit
 
 
-def _bounded(chunks: Iterator[bytes], digest: "hashlib._Hash", wanted: ScanTarget, target_mb: int) -> Iterator[bytes]:
-    size = 0
-    for chunk in chunks:
-        size += len(chunk)
-        if size > target_mb * _MB:
-            raise InputError(f"{wanted.name} has more than security.target_mb ({target_mb} MB); raise that.")
-        digest.update(chunk)
-        yield chunk
+def _stored(wanted: ScanTarget, root: Path, store: BackupStore, target_mb: int, skipped: dict[str, str]) -> str:
+    """Take an archive out of the store, and return its digest."""
+    bucket, _, key = wanted.archive.removeprefix("s3://").partition("/")
+    digest, spool = hashlib.sha256(), root / "archive"
+    with spool.open("wb") as file:
+        size = 0
+        for chunk in store.read(bucket, key):
+            size += len(chunk)
+            if size > target_mb * _MB:
+                raise InputError(f"{wanted.name} has more than security.target_mb ({target_mb} MB); raise that.")
+            digest.update(chunk)
+            file.write(chunk)
+    if wanted.kind == "image":
+        spool.rename(root / TARGET / "image.tar")
+    else:
+        _unpack(spool, root / TARGET, wanted, target_mb, skipped)
+    return f"sha256:{digest.hexdigest()}"
 
 
-def _unpack(body: Iterator[bytes], folder: Path, wanted: ScanTarget, target_mb: int) -> None:
-    """Unpack plain files and folders; what points out of the folder is refused, links and devices are not made."""
-    size = 0
-    stream = _Stream(body)
+def _unpack(spool: Path, folder: Path, wanted: ScanTarget, target_mb: int, skipped: dict[str, str]) -> None:
+    """Unpack a whole archive; one that ends early, or is odd, is refused and not taken for a small tree."""
+    plain = spool.with_suffix(".tar")
+    broken = f"The archive of {wanted.name} cannot be unpacked"
     try:
-        with tarfile.open(fileobj=stream, mode="r|*") as tar:
-            for member in tar:
-                size += member.size
+        with _opened(spool) as packed, plain.open("wb") as file:
+            size = 0
+            while chunk := packed.read(_MIB):
+                size += len(chunk)
                 if size > target_mb * _MB:
                     raise InputError(f"{wanted.name} unpacks to more than security.target_mb ({target_mb} MB).")
-                if member.isfile() or member.isdir():
-                    tar.extract(member, folder, filter="data")
-        stream.drain()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise GarbledAnswerError(
-            f"The archive of {wanted.name} cannot be unpacked ({type(error).__name__}); see what stands there."
-        ) from None
+                file.write(chunk)
+        with plain.open("rb") as file:
+            _refuse_broken(file)
+        with tarfile.open(plain, mode="r:") as tar:
+            _extract(tar, folder, wanted, skipped)
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
+        raise GarbledAnswerError(f"{broken} ({type(error).__name__}); see what stands there.") from None
+    finally:
+        for path in (spool, plain):
+            path.unlink(missing_ok=True)
 
 
-class _Stream(io.RawIOBase):
-    """Chunks as a file that is read once."""
+def _opened(spool: Path) -> IO[bytes]:
+    """Open an archive; gzip and xz themselves find out that their end is missing."""
+    with spool.open("rb") as file:
+        magic = file.read(6)
+    if magic.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.open(spool))
+    return cast("IO[bytes]", lzma.open(spool)) if magic.startswith(b"\xfd7zXZ") else spool.open("rb")
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._rest = chunks, b""
 
-    def readable(self) -> bool:
-        return True
+def _refuse_broken(file: IO[bytes]) -> None:
+    """Walk the headers to the two empty blocks at the end: Python's reader takes a cut archive for a short one.
 
-    def read(self, size: int = -1) -> bytes:
-        parts, wanted = [], size if size >= 0 else 2**62
-        while wanted:
-            self._rest = self._rest or next(self._chunks, b"")
-            if not self._rest:
-                break
-            parts.append(self._rest[:wanted])
-            wanted -= len(parts[-1])
-            self._rest = self._rest[len(parts[-1]) :]
-        return b"".join(parts)
+    Raises:
+        ValueError, tarfile.TarError: it is not whole, or not what a packer of trees writes.
+    """
+    offset = members = 0
+    length = os.fstat(file.fileno()).st_size
+    while True:
+        file.seek(offset)
+        header = file.read(_BLOCK)
+        if header == _NOTHING:
+            break
+        member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+        if member.type not in _HEADERS | _FILES | _OTHERS or (
+            member.type in _HEADERS and member.size > _LONGEST_HEADER
+        ):
+            raise ValueError("odd")
+        members += 1
+        data = member.size if member.type in _HEADERS | _FILES else 0
+        offset += _BLOCK + -(-data // _BLOCK) * _BLOCK
+        if members > _MOST_MEMBERS or offset > length or data < 0:
+            raise ValueError("too many, or cut off")
+    if length < offset + 2 * _BLOCK:
+        raise ValueError("no end")
+    file.seek(offset)
+    while chunk := file.read(_MIB):
+        if chunk.strip(b"\0"):
+            raise ValueError("something behind the end")
 
-    def drain(self) -> None:
-        """Read to the end: the digest is one of all of it."""
-        for _ in self._chunks:
-            pass
+
+def _extract(tar: tarfile.TarFile, folder: Path, wanted: ScanTarget, skipped: dict[str, str]) -> None:
+    """Make files and folders; what points out of the folder is refused, links become what they point to."""
+    links: dict[str, str] = {}
+    for member in tar:
+        _refuse_deep(wanted, [member.name])
+        name = str(PurePosixPath(member.name))
+        if ".git" in PurePosixPath(name).parts:  # history, which is not shipped, and where no scanner looks
+            continue
+        if member.isfile() or member.isdir():
+            tar.extract(member, folder, filter="data")
+        elif member.islnk():
+            links[name] = f"/{PurePosixPath(member.linkname)}"
+        elif member.issym():
+            links[name] = member.linkname
+        else:
+            skipped[one_line(name)] = "it is no file"
+    for name, points_to in links.items():
+        _follow(folder, name, points_to, skipped)
+
+
+def _follow(folder: Path, name: str, points_to: str, skipped: dict[str, str]) -> None:
+    """Put what a link points to in its place, when that is a file of the tree. A path from / begins at its root."""
+    base = folder if points_to.startswith("/") else (folder / name).parent
+    there = Path(os.path.normpath(base / points_to.lstrip("/")))
+    with contextlib.suppress(OSError, ValueError):
+        if there.is_relative_to(folder) and not there.is_symlink():
+            if there.is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(there, folder / name)
+                return
+            if there.is_dir():  # it is scanned where it stands
+                return
+    skipped[one_line(name)] = "it is a link to what is not in the tree"
+
+
+def _refuse_deep(wanted: ScanTarget, names: Any) -> None:
+    deepest = next((name for name in names if name.count("/") > _DEEPEST), None)
+    if deepest is not None:
+        raise InputError(f"{wanted.name} has folders more than {_DEEPEST} deep; leave them out.")

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 _CVE = re.compile(r"CVE-\d{4}-\d{4,}")
 _MOST_TEXT = 2_000  # characters of a text that a scanner hands over
+_DIGEST, _PYPI = "sha256:", "pkg:pypi/"
 _BLANKS = re.compile(r"\s+")
 
 
@@ -81,7 +82,8 @@ class Finding:
 
     `target` is the target's name in the settings, whatever its tag, digest or commit is today. `rule` is what the
     scanner calls it (a CVE where there is one). `package` is a package URL without its version. `path` and `line` are
-    where it stands now; `text` is the line itself, without the secret in it. `resource` tells apart what has findings
+    where it stands now, `others` are more places of the same; of the line itself (`text`) only a digest is kept, since
+    it may hold a secret. `resource` tells apart what has findings
     of its own within a target, as an account's buckets do. `identity` is empty until `identified`.
     """
 
@@ -101,9 +103,14 @@ class Finding:
     aliases: tuple[str, ...] = ()
     url: str = ""
     resource: str = ""
+    others: tuple[str, ...] = ()
     identity: str = ""
 
     def __post_init__(self) -> None:
+        if self.text and not self.text.startswith(_DIGEST):
+            line = _BLANKS.sub(" ", self.text).strip()
+            digest = hashlib.sha256(line.encode("utf-8", "surrogatepass")).hexdigest()
+            object.__setattr__(self, "text", _DIGEST + digest)
         for name in ("rule", "title", "text", "path", "url", "package", "version", "fixed_in"):
             value = getattr(self, name)
             if len(value) > _MOST_TEXT:
@@ -119,19 +126,31 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` is the inverse."""
         found = {name: getattr(self, name) for name in Finding.__dataclass_fields__}
-        return {**found, "kind": self.kind.value, "severity": self.severity.value, "aliases": list(self.aliases)}
+        return {
+            **found,
+            "kind": self.kind.value,
+            "severity": self.severity.value,
+            "aliases": list(self.aliases),
+            "others": list(self.others),
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Rebuild it."""
-        known = {"kind": Kind(data["kind"]), "severity": Severity(data["severity"]), "aliases": tuple(data["aliases"])}
+        known: dict[str, Any] = {
+            "kind": Kind(data["kind"]),
+            "severity": Severity(data["severity"]),
+            "aliases": tuple(data["aliases"]),
+        }
+        known["others"] = tuple(data["others"])
         return cls(**{**data, **known})
 
 
 def canonical(rule: str, aliases: Iterable[str] = ()) -> str:
-    """Return the name by which a vulnerability is known everywhere: its CVE, else the first name that is there."""
-    names = [rule, *sorted(aliases)]
-    return next((found[0] for name in names if (found := _CVE.fullmatch(name.strip().upper()))), rule)
+    """Return the name by which a vulnerability is known everywhere: its CVE, else its GHSA, else the first by name."""
+    names = sorted({name.strip() for name in (rule, *aliases) if name.strip()})
+    cve = next((found[0] for name in names if (found := _CVE.fullmatch(name.upper()))), "")
+    return cve or next((name for name in names if name.startswith("GHSA-")), min(names, default=rule))
 
 
 def without_version(purl: str) -> str:
@@ -139,12 +158,12 @@ def without_version(purl: str) -> str:
     base = purl.partition("#")[0].partition("?")[0]
     at = base.rfind("@")
     named = (base[:at] if at > base.rfind("/") else base).lower()  # pkg:npm/@scope/name: an @ that begins no version
-    return named.replace("_", "-") if named.startswith("pkg:pypi/") else named
+    return python_package(named.removeprefix(_PYPI)) if named.startswith(_PYPI) else named
 
 
 def python_package(name: str) -> str:
     """Return the package URL of a Python package."""
-    return f"pkg:pypi/{re.sub(r'[-_.]+', '-', name).lower()}"
+    return f"{_PYPI}{re.sub(r'[-_.]+', '-', name).lower()}"
 
 
 def identified(findings: Sequence[Finding]) -> list[Finding]:
@@ -180,7 +199,7 @@ def _essence(one: Finding) -> str:
     if one.kind in _OF_PACKAGES:
         rule = canonical(one.rule, one.aliases) if one.kind is Kind.VULNERABILITY else one.rule
         return "\n".join((one.kind, one.target, one.resource, rule, one.package or one.path))
-    return "\n".join((one.kind, one.target, one.resource, one.rule, _BLANKS.sub(" ", one.text).strip() or one.path))
+    return "\n".join((one.kind, one.target, one.resource, one.rule, one.text or one.path))
 
 
 def _merged(one: Finding, other: Finding) -> Finding:
@@ -195,7 +214,7 @@ def _merged(one: Finding, other: Finding) -> Finding:
         fixed_in=worse.fixed_in or better.fixed_in,
         cvss=max(scores, default=None),
         aliases=tuple(sorted({*one.aliases, *other.aliases, one.rule, other.rule} - {worse.rule})),
-        rule=worse.rule,
+        others=tuple(sorted({one.path, other.path, *one.others, *other.others} - {worse.path})),
     )
 
 

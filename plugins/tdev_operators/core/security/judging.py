@@ -19,9 +19,9 @@ _SHOWN = {Sort.LATE: "late", Sort.NEW: "new", Sort.BACK: "back", Sort.FIXED: "fi
 
 
 def judge(
-    ledger: FindingsLedger, settings: Settings, waivers: Sequence[Waiver], at: datetime
+    ledger: FindingsLedger, settings: Settings, waivers: Sequence[Waiver], at: datetime, not_seen: Mapping[str, str]
 ) -> tuple[CheckResult, CheckResult]:
-    """Judge what is open after a merge, and the waivers.
+    """Judge what is open after a merge, and the waivers. `not_seen` is what no scanner has looked at whole, and why.
 
     Raises:
         TransientError, SetupMissingError, AccessDeniedError: the ledger's database.
@@ -33,7 +33,7 @@ def judge(
         for sort in _SHOWN
         if _sum(counts, sort) or sort is Sort.EXPIRING
     }
-    return _of_open(counts, shown, system, at), _of_waivers(waivers, at)
+    return _of_open(counts, shown, (system, not_seen), at), _of_waivers(waivers, at)
 
 
 def not_judged() -> CheckResult:
@@ -49,7 +49,7 @@ def not_judged() -> CheckResult:
 def _of_open(
     counts: Mapping[Severity, Mapping[Sort, int]],
     shown: Mapping[Sort, Sequence[Recorded]],
-    system: str,
+    looked: tuple[str, Mapping[str, str]],
     at: datetime,
 ) -> CheckResult:
     late, fixed = _sum(counts, Sort.LATE), _sum(counts, Sort.FIXED)
@@ -76,7 +76,7 @@ def _of_open(
             Measurement("waived", _sum(counts, Sort.WAIVED)),
         ),
         hint=_hint(late=late, bad=bad),
-        coverage=Coverage(seen=(system,)),
+        coverage=Coverage(seen=(looked[0],), skipped=looked[1]),
         details=tuple(line_of(word, one, at) for sort, word in _SHOWN.items() for one in shown.get(sort, ())),
     )
 

@@ -44,6 +44,7 @@ class Look:
     target: str
     basis: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
+    complete: bool = True  # False: it looked at a part, so that nothing is gone, and what it said before is void
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,11 @@ class FindingsLedger(Protocol):
             TransientError, SetupMissingError, AccessDeniedError: the ledger's database.
         """
 
-    def last_look(self, system: str, scanner: str, target: str, basis: str) -> LastLook | None:
-        """Return a scanner's last look at all of a target, with what it found; None unless its basis was this one."""
+    def last_look(self, system: str, scanner: str, target: str, since: datetime, basis: str) -> LastLook | None:
+        """Return a scanner's last look at all of a target, with what it found.
+
+        None when it is older than `since`, or rests on something else.
+        """
 
     def counts(self, system: str, at: datetime) -> Mapping[Severity, Mapping[Sort, int]]:
         """Return how many findings of each sort there are, by severity, as of the merge of that moment."""

@@ -1,5 +1,6 @@
 """A scan from its targets to the ledger: every scanner on every target at once, then one merge, then the judgement."""
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from tdev_operators.core.security.urgency import Feeds, due_days_of, priority_of
 from tdev_operators.core.security.waivers import Waiver, read_waivers, waiver_of
 from tdev_operators.core.settings import Settings, settings_path
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict, worst
+
+_log = logging.getLogger(__name__)
 
 _RETRY_HOURS = 6
 _TARGETS_AT_ONCE, _AT_ONCE = 2, 3  # programs of a target: each uses more than one core for a moment
@@ -66,7 +69,8 @@ def scan_all(
     if f"scan.{HUB}" not in switched_off:
         scans.append(scan_hub(ports.hub, security.security_hub.products, security.security_hub.resources))
         check()
-    scans += read_reports(ports.store, security.reports, security.report_mb, at)
+    if f"scan.{REPORTS}" not in switched_off:
+        scans += read_reports(ports.store, security.reports, security.report_mb, at)
     with private_folder() as folder, ThreadPoolExecutor(_TARGETS_AT_ONCE, thread_name_prefix="target") as pool:
         started = [
             pool.submit(_scanned, ports, settings, wanted, scanners, folder / str(number), at, progress)
@@ -76,13 +80,14 @@ def scan_all(
             scans += future.result()
             check()
     feeds, doubts = _feeds(security, at)
-    looks = [Look(one.scanner, one.target, one.basis, one.result.to_json()) for one in scans if one.complete]
+    looks = [Look(one.scanner, one.target, one.basis, one.result.to_json(), one.complete) for one in scans]
     found = identified([finding for one in scans for finding in one.findings])
     ports.ledger.merge(settings.system.name, at, looks, (_seen(one, feeds, waivers, security) for one in found))
     results = [_together([one.result for one in scans if one.result.check == name]) for name in _names(scanners, scans)]
     if not scans:
         return (not_judged(),)
-    judged = judge(ports.ledger, settings, waivers, at)
+    not_seen = {f"{one.target} by {one.scanner}": one.result.verdict.value for one in scans if not one.complete}
+    judged = judge(ports.ledger, settings, waivers, at, not_seen)
     return (*results, *judged, *doubts)
 
 
@@ -112,7 +117,9 @@ def _scanned(
             wanted, root, ports.store, timeout_seconds=security.timeout_seconds, target_mb=security.target_mb
         )
         plant(root, fitting)
-    except TdevError as error:
+    except Exception as error:  # noqa: BLE001  the boundary: a target is a stranger's, and the others go on
+        if not isinstance(error, TdevError):
+            _log.error("%s: a defect of ours", wanted.name, exc_info=error)
         return [_not_fetched(one, wanted, error) for one in fitting]
     done: list[Scan] = []
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="scanner") as pool:
@@ -129,14 +136,17 @@ def _one(scanner: Scanner, target: Target, ports: ScanPorts, settings: Settings,
     limits = Limits(security.timeout_seconds, security.report_mb, security.data_days)
     with private_folder() as folder:
         cache = Path(security.cache_folder) if security.cache_folder else Path.home() / ".cache" / "tdev-scanners"
-        ground = Ground(folder, cache, limits, ports.environment)
-        before = partial(ports.ledger.last_look, system, scanner.name, target.name)
+        environment = {name: ports.environment[name] for name in ("PATH", *scanner.keys) if name in ports.environment}
+        ground = Ground(folder, cache, limits, environment)
+        since = at - timedelta(days=security.data_days)
+        before = partial(ports.ledger.last_look, system, scanner.name, target.name, since)
         return scan(scanner, target, ground, at, before)
 
 
-def _not_fetched(scanner: Scanner, wanted: ScanTarget, error: TdevError) -> Scan:
+def _not_fetched(scanner: Scanner, wanted: ScanTarget, error: Exception) -> Scan:
     coverage = Coverage(skipped={wanted.name: "it could not be fetched"})
-    result = CheckResult(f"scan.{scanner.name}", Verdict.UNKNOWN, f"{wanted.name}: {error}", coverage=coverage)
+    why = str(error) if isinstance(error, TdevError) else f"{type(error).__name__}, a defect of ours; see the log."
+    result = CheckResult(f"scan.{scanner.name}", Verdict.UNKNOWN, f"{wanted.name}: {why}", coverage=coverage)
     return Scan(scanner.name, wanted.name, result)
 
 

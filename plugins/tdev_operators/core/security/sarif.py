@@ -15,7 +15,7 @@ from tdev_operators.core.security.findings import Finding, Found, Kind, canonica
 from tdev_operators.core.security.scanning import Target
 
 _DEFAULT_LEVEL = "warning"  # as the standard has it, where neither result nor rule gives one
-_NO_PROBLEM = frozenset({"pass", "open", "notApplicable", "informational"})
+_NO_PROBLEM = frozenset({"pass", "notApplicable", "informational"})
 
 
 def found_in_sarif(report: Any, target: Target, scanner: str) -> Found:
@@ -30,13 +30,18 @@ def found_in_sarif(report: Any, target: Target, scanner: str) -> Found:
             raise GarbledAnswerError(
                 f"Its SARIF has the version {one_line(str(report['version']), 20)}; 2.1.0 is read."
             )
+        if not report["runs"]:
+            raise GarbledAnswerError("Its SARIF has no run, and proves nothing.")
         for run in report["runs"]:
             found.skipped |= _not_done(run)
             rules = _rules(run)
             hushed = 0
             for result in run.get("results") or ():
-                if result.get("suppressions"):
+                suppressions = result.get("suppressions") or ()
+                if suppressions and all(one.get("status", "accepted") == "accepted" for one in suppressions):
                     hushed += 1
+                elif result.get("kind") == "open":
+                    found.skipped[f"{result.get('ruleId')}"] = "the tool could not decide"
                 elif result.get("kind", "fail") not in _NO_PROBLEM:
                     found.findings += _findings(result, rules, target, scanner)
             if hushed:
@@ -49,11 +54,14 @@ def found_in_sarif(report: Any, target: Target, scanner: str) -> Found:
 def _not_done(run: Mapping[str, Any]) -> dict[str, str]:
     """Return what the run could not do, by its own words."""
     found = {}
+    if not isinstance(run.get("results"), list):
+        found["the run"] = "it has no results: the tool did not try"
     for invocation in run.get("invocations") or ():
         if invocation.get("executionSuccessful") is False:
             why = invocation.get("exitCodeDescription") or invocation.get("exitCode", "")
             found["the run"] = one_line(f"it did not succeed {why}".strip(), 200)
-        for notice in invocation.get("toolExecutionNotifications") or ():
+        notices = [*(invocation.get("toolExecutionNotifications") or ())]
+        for notice in (*notices, *(invocation.get("toolConfigurationNotifications") or ())):
             if notice.get("level") == "error":
                 said = one_line(str((notice.get("message") or {}).get("text", "an error")), 200)
                 found[f"what the tool says: {said}"] = "the tool could not look"

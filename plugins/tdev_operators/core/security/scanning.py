@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from tdev_operators import __version__
 from tdev_operators.core.commands import run
 from tdev_operators.core.errors import GarbledAnswerError, InputError, TdevError
 from tdev_operators.core.ports import CommandOutput
@@ -47,6 +48,7 @@ class Target:
     root: Path
     revision: str = ""
     reference: str = ""
+    skipped: Mapping[str, str] = field(default_factory=dict)  # what could not be fetched with it
 
     @property
     def path(self) -> Path:
@@ -125,6 +127,7 @@ class Scanner:
     `scans` are the kinds of targets; `canary` are files to plant, by name, with what has to be found in them: rules by
     file. `learn` asks the program for its version and the age of its data; `work` runs it and returns what it found,
     paths relative to the target's root. A `live` one asks a service, whose data may be others each time.
+    `keys` are the secrets that it gets, and nobody else.
     """
 
     name: str
@@ -135,12 +138,14 @@ class Scanner:
     learn: Callable[["Ground"], None]
     work: Callable[[Target, Ground], Found]
     live: bool = False
+    keys: tuple[str, ...] = ()
 
     def basis(self, target: Target, ground: "Ground") -> str:
         """Return what a scan rests on; empty where that cannot be known. Two of the same find the same."""
         if self.live or not target.revision:
             return ""
-        return f"{target.revision}; {ground.tool}; data of {ground.data_at.isoformat() if ground.data_at else 'none'}"
+        data = ground.data_at.isoformat() if ground.data_at else "none"
+        return f"{__version__}; {target.revision}; {ground.tool}; data of {data}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +194,7 @@ def scan(
         scanner.learn(ground)
         basis = scanner.basis(target, ground)
         if basis and not _is_old(ground, now) and (last := before(basis)) is not None:
-            return _unchanged(scanner, target, last, ground, now, basis)
+            return _unchanged(scanner, target, last, ground, now)
         found = scanner.work(target, ground)
     except Exception as error:  # noqa: BLE001  the boundary: whatever a scanner does, the others go on
         if isinstance(error, TdevError):
@@ -211,7 +216,7 @@ def scan(
     )
 
 
-def _unchanged(scanner: Scanner, target: Target, last: LastLook, ground: Ground, now: datetime, basis: str) -> Scan:
+def _unchanged(scanner: Scanner, target: Target, last: LastLook, ground: Ground, now: datetime) -> Scan:
     """Return what was said last: the same program would find the same by the same data in the same files."""
     said = CheckResult.from_json(last.result)
     age = (now - ground.data_at).total_seconds() if ground.data_at else 0.0
@@ -221,7 +226,7 @@ def _unchanged(scanner: Scanner, target: Target, last: LastLook, ground: Ground,
         coverage=replace(said.coverage, data_age_seconds=age),
         duration_seconds=0.0,
     )
-    return Scan(scanner.name, target.name, result, last.findings, complete=True, basis=basis)
+    return Scan(scanner.name, target.name, result, last.findings, complete=True)
 
 
 def _is_old(ground: Ground, now: datetime) -> bool:
@@ -231,7 +236,7 @@ def _is_old(ground: Ground, now: datetime) -> bool:
 def _told(scanner: Scanner, target: Target, ground: Ground, found: Found, now: datetime) -> CheckResult:
     findings = _of_target(found.findings)
     missing = _not_found(scanner, found.findings)
-    skipped = {one_line(name): one_line(why, _COMPLAINT) for name, why in found.skipped.items()}
+    skipped = {one_line(name): one_line(why, _COMPLAINT) for name, why in {**target.skipped, **found.skipped}.items()}
     age = now - ground.data_at if ground.data_at is not None else timedelta()
     if ground.data_at is not None and _is_old(ground, now):
         skipped["its data"] = f"of {ground.data_at:%Y-%m-%d}, older than security.data_days"

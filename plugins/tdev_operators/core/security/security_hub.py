@@ -39,14 +39,15 @@ class SecurityHub(Protocol):
         """Return the state of Inspector by kind of resource (`EC2`, `ECR`, `LAMBDA`): `ENABLED` or another word."""
 
     def findings(self, products: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        """Yield active findings nobody has resolved or suppressed, of these products, or of all where none is named."""
+        """Yield active findings that nobody has resolved, of these products, or of all where none is named."""
 
 
 def scan_hub(hub: SecurityHub, products: Sequence[str], resources: Sequence[str]) -> Scan:
     """Ask the hub. `resources` are kinds that Inspector has to look at; whatever goes wrong is an UNKNOWN result."""
     try:
         hub.subscribed_at()
-        states = hub.inspector() if _INSPECTOR in products or not products else {}
+        asked = _INSPECTOR in products or not products
+        states = hub.inspector() if asked else {}
         found = [one for each in hub.findings(products) for one in findings_of(each, products)]
     except TdevError as error:
         coverage = Coverage(skipped={TARGET: "the hub was not asked"}, tool="AWS Security Hub")
@@ -54,7 +55,7 @@ def scan_hub(hub: SecurityHub, products: Sequence[str], resources: Sequence[str]
     blind = {
         f"{kind} in Inspector": f"its state is {states.get(kind, 'unknown')}; enable it there, or take it out of "
         "security.security_hub.resources"
-        for kind in (resources if states else ())
+        for kind in (resources if asked else ())
         if states.get(kind) != "ENABLED"
     }
     result = CheckResult(
@@ -87,11 +88,10 @@ def findings_of(asff: Mapping[str, Any], products: Sequence[str] = ()) -> list[F
         holes = asff.get("Vulnerabilities") or ()
         if holes:
             return [one for place in resources for hole in holes for one in _holes(hole, place, facts)]
-        rule = (asff.get("Compliance") or {}).get("SecurityControlId") or asff["GeneratorId"]
-        return [
-            Finding(Kind.CONFIGURATION, rule=str(rule), text=place, path=place, resource=place, **facts)
-            for place in resources
-        ]
+        control = (asff.get("Compliance") or {}).get("SecurityControlId")
+        # Without a control, one generator stands for everything that its product finds.
+        what: dict[str, Any] = {"rule": str(control or asff["GeneratorId"]), "text": "" if control else facts["title"]}
+        return [Finding(Kind.CONFIGURATION, path=place, resource=place, **what, **facts) for place in resources]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise GarbledAnswerError(f"A finding of Security Hub has an unknown shape ({type(error).__name__}).") from None
 

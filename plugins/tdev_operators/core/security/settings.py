@@ -44,15 +44,16 @@ class ScanTarget(Section):
     @field_validator("git")
     @classmethod
     def _holds_no_password(cls, git: str) -> str:
-        if "@" in urlsplit(git).netloc and urlsplit(git).password is not None:
-            raise ValueError("the address of a repository holds a password; give git its own credentials")
+        parts = urlsplit(git)
+        if parts.password is not None or (parts.scheme in {"http", "https"} and parts.username):
+            raise ValueError("the address of a repository holds a user or password; give git its own credentials")
         return git
 
 
 class ScanReport(Section):
     """`[[security.reports]]`: a report that another pipeline puts into the store, and how old it may be."""
 
-    name: Text
+    name: Annotated[str, Field(pattern=r"^[^,]+$")]
     target: Text
     sarif: Annotated[str, Field(pattern=r"^s3://[^/]+/.+$")]
     days: Days

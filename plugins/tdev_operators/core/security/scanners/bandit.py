@@ -1,5 +1,6 @@
 """Weak lines of Python code, by bandit."""
 
+import re
 from pathlib import Path
 
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError
@@ -11,8 +12,10 @@ from tdev_operators.core.security.scanning import Ground, Target, complaint, ver
 SCANS = ("source",)
 INSTALL = "pip install bandit"
 CANARY = {"planted.py": ("import subprocess\n\nsubprocess.call(input(), shell=True)\n", ("B602",))}
+_QUOTED = re.compile(r"'.*'", re.DOTALL)
 _FOUND = 1  # also the status of a crash: only the report tells
-_SHOWN = 5
+_BROKE_OFF = "internal error running"  # of one test on one line; bandit goes on
+_PASSWORDS = ("B105", "B106", "B107")  # their text quotes what they found
 
 
 def learn(ground: Ground) -> None:
@@ -38,10 +41,13 @@ def work(target: Target, ground: Ground) -> Found:
         read = {str(Path(name)) for name in report["metrics"] if name != "_totals"}
         unread = {str(Path(one["filename"])): one["reason"] for one in report["errors"]}
         found.findings = [_finding(one, target) for one in report["results"]]
-        hushed = report["metrics"]["_totals"]["nosec"]
+        totals = report["metrics"]["_totals"]
+        hushed = totals["nosec"] + totals["skipped_tests"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise GarbledAnswerError(f"bandit's report has an unknown shape ({type(error).__name__}).") from None
-    for path in sorted(target.path.rglob("*.py")):
+    if output.truncated or _BROKE_OFF in output.stderr:
+        found.skipped["some lines"] = "bandit broke off there, or said more than was read"
+    for path in sorted(path for path in target.path.rglob("*.py") if path.is_file()):
         name = str(path.relative_to(target.root))
         why = unread.get(str(path)) or ("" if str(path) in read else "bandit did not read it")
         if why:
@@ -58,7 +64,7 @@ def _finding(one: dict[str, object], target: Target) -> Finding:
     return Finding(
         Kind.CODE,
         rule=str(one["test_id"]),
-        title=str(one["issue_text"]),
+        title=_QUOTED.sub("'***'", str(one["issue_text"])) if one["test_id"] in _PASSWORDS else str(one["issue_text"]),
         severity=severity_of(one["issue_severity"]),
         target=target.name,
         scanner="bandit",

@@ -10,7 +10,7 @@ from typing import Any
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.security.findings import Finding, Found, Kind, severity_of, without_version
-from tdev_operators.core.security.scanning import Ground, Target, complaint, moment_of, version_of
+from tdev_operators.core.security.scanning import TARGET, Ground, Target, complaint, moment_of, version_of
 
 SCANS = ("source",)
 LIVE = True  # how old its data is stands in its report only
@@ -20,6 +20,11 @@ _LOCK = """{"name": "planted", "version": "1.0.0", "lockfileVersion": 2, "requir
  "dependencies": {"minimist": {"version": "0.0.8"}}}
 """
 CANARY = {"package-lock.json": (_LOCK, ("CVE-2020-7598",))}
+# These run programs in the tree, whose settings may name others, or send what is in it to a service.
+_OUTSIDE = (
+    *("YarnAudit", "PnpmAudit", "NodeAudit", "BundleAudit", "MixAudit", "OssIndex", "Central", "Assembly"),
+    *("GolangMod", "GolangDep"),
+)
 _CHECKED = "NVD API Last Checked"
 
 
@@ -34,6 +39,7 @@ def work(target: Target, ground: Ground) -> Found:
         [
             *("dependency-check", "--noupdate", "--data", str(ground.cache / "dependency-check"), "--format", "JSON"),
             *("--out", str(ground.folder / "dependency-check.json"), "--project", target.name, "--enableExperimental"),
+            *(f"--disable{analyser}" for analyser in _OUTSIDE),
             *("--scan", str(target.path), "--scan", str(target.canary)),
         ],
         install=INSTALL,
@@ -50,7 +56,8 @@ def work(target: Target, ground: Ground) -> Found:
         for error in report["scanInfo"].get("analysisExceptions", ()):
             found.skipped[one_line(str(error.get("exception", error)), 200)] = "an analyser broke off"
         for one in report["dependencies"]:
-            found.seen.append(_place(one, target))
+            if (place := _place(one, target)).startswith(f"{TARGET}/"):
+                found.seen.append(place)
             found.findings += _findings(one, target)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise GarbledAnswerError(f"dependency-check's report has an unknown shape ({type(error).__name__}).") from None

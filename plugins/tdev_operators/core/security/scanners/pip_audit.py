@@ -11,6 +11,7 @@ from typing import Any
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.security.findings import Finding, Found, Kind, Severity, python_package
+from tdev_operators.core.security.requirements import not_told
 from tdev_operators.core.security.scanning import Ground, Target, complaint, version_of
 
 SCANS = ("source",)
@@ -61,6 +62,8 @@ def _take(report: Mapping[str, Any], target: Target, name: str, found: Found) ->
             found.skipped[f"{package['name']} in {name}"] = one_line(reason)
         else:
             found.findings += _findings(package, target, name)
+    told = [str(package["name"]) for package in report["dependencies"]]
+    found.skipped |= not_told(target.root / name, name, told)
 
 
 def _findings(package: Mapping[str, Any], target: Target, name: str) -> Iterator[Finding]:

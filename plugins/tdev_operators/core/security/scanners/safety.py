@@ -10,6 +10,7 @@ from typing import Any
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, SetupMissingError
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.security.findings import Finding, Found, Kind, python_package, severity_of
+from tdev_operators.core.security.requirements import not_told
 from tdev_operators.core.security.scanning import Ground, Target, complaint, version_of
 
 SCANS = ("source",)
@@ -17,6 +18,7 @@ LIVE = True
 INSTALL = "pip install safety"
 CANARY = {"requirements.txt": ("jinja2==2.10\n", ("CVE-2019-10906",))}
 KEY = "SAFETY_API_KEY"
+KEYS = (KEY,)
 _FOUND = (0, 1, 64)  # findings are 64, or 1 in some versions, which is also a crash: only the report tells
 
 
@@ -57,6 +59,7 @@ def work(target: Target, ground: Ground) -> Found:
 def _take(report: Mapping[str, Any], target: Target, name: str, found: Found) -> None:
     if not report["scanned_packages"]:
         found.skipped[name] = "safety took no package from it"
+    found.skipped |= not_told(target.root / name, name, list(report["scanned_packages"]))
     found.findings += _findings(report, target, name)
 
 

@@ -17,9 +17,10 @@ def work(target: Target, ground: Ground) -> Found:
     extra = ("--image-config-scanners", "misconfig,secret", *where)
     what = ("image", target.reference) if target.reference else ("image",)
     report, output = trivy.scanned(ground, what, _SCANNERS, extra=extra)
-    found = trivy.found_in(report, target, "trivy_image")
+    found = trivy.found_in(report, target, "trivy_image", below=target.path)
+    found.skipped |= trivy.without_system(report)
     planted, _ = trivy.scanned(ground, ("fs", str(target.canary)), _SCANNERS, name="canary.json")
     found.findings += trivy.found_in(planted, target, "trivy_image", below=target.canary).findings
     found.skipped |= trivy.not_parsed(output)
-    found.seen.append(target.name)
+    found.seen = [target.name]
     return found

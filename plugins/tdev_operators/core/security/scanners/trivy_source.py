@@ -15,5 +15,6 @@ def work(target: Target, ground: Ground) -> Found:
     report, output = trivy.scanned(ground, ("fs", str(target.root)), ("vuln", "secret", "misconfig", "license"))
     found = trivy.found_in(report, target, "trivy_source")
     found.skipped |= trivy.not_read(report, target) | trivy.not_parsed(output)
-    found.seen.append(target.name)
+    found.remarks += trivy.hushed(target)
+    found.seen = [target.name]  # fetching has refused a tree without a file
     return found
