@@ -1,5 +1,7 @@
 """The database's care in a real Airflow: old rows go and come back, a bloated index is rebuilt, after a dry run."""
 
+from datetime import UTC, datetime, timedelta
+
 import psycopg
 import pytest
 
@@ -7,6 +9,7 @@ from tests.airflow.humans import answer, wait_until_asked
 from tests.airflow.test_backup import run, verdicts
 from tests.airflow.test_recovery import failures, results, start
 
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 WEEKLY, RESTORE = "tdev_weekly", "tdev_restore_metrics"
 
 
@@ -41,10 +44,10 @@ def size(house):
 
 def metrics(house):
     with house.system.database() as sql:
-        # The application goes on writing.
-        where = "WHERE timestamp < now() - interval '1 day'"
+        # The application goes on writing, and the day before goes on, too.
         return sql.execute(
-            f"SELECT count(*), count(*) FILTER (WHERE importance = 'high') FROM metrics {where}"
+            "SELECT count(*), count(*) FILTER (WHERE importance = 'high') FROM metrics WHERE timestamp < %s",
+            (YESTERDAY,),
         ).fetchone()
 
 

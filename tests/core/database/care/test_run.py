@@ -45,7 +45,8 @@ def test_a_dry_run_says_every_statement_and_changes_nothing(world, modern):
     before = modern.execute("SELECT last_vacuum, last_analyze FROM pg_stat_user_tables").fetchall()
     found = care(world, dry_run=True)
     lines = found["care.dry_run"].details
-    assert 'ANALYZE (SKIP_LOCKED) "public"."t";  -- always analyzed' in lines
+    # What the server has counted by then decides whether it is vacuumed, too; it is always analyzed.
+    assert any("ANALYZE" in line and '"public"."t";' in line for line in lines), lines
     assert any(line.startswith('REINDEX INDEX CONCURRENTLY "public"."t_thin";') for line in lines)
     assert modern.execute("SELECT last_vacuum, last_analyze FROM pg_stat_user_tables").fetchall() == before
 
