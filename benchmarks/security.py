@@ -168,7 +168,13 @@ def _ground(scale: float) -> Iterator[_Ground]:
 
 def _write_targets(folder: Path, store: S3BackupStore, sources: dict[str, str]) -> None:
     write_database(folder / "cache")
-    system = {"etc/os-release": b'ID=debian\nVERSION_ID="12"\n', "etc/debian_version": b"12.5\n"}
+    system = {
+        "etc/os-release": b'ID=debian\nVERSION_ID="12"\n',
+        "etc/debian_version": b"12.5\n",
+        "var/lib/dpkg/status": (
+            b"Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0.99-1\n\n"
+        ),
+    }
     for number in range(_PACKAGES):
         where = f"usr/lib/python3/dist-packages/package_{number}-1.0.dist-info/METADATA"
         system[where] = f"Metadata-Version: 2.1\nName: package-{number}\nVersion: 1.0\n".encode()

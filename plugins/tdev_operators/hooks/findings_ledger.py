@@ -25,9 +25,8 @@ class PostgresFindings:
         with self._database.transaction() as tx:
             tx.rows("lock_findings", system=system)
             for chunk in _chunks(seen):
-                findings = as_json([_fields(one) for one in chunk])
-                tx.rows("keep_findings", system=system, at=at, findings=findings)
-                tx.rows("keep_sightings", system=system, at=at, findings=findings)
+                tx.rows("keep_findings", system=system, at=at, findings=as_json([_fields(one) for one in chunk]))
+                tx.rows("keep_sightings", system=system, at=at, findings=as_json([_sighting(one) for one in chunk]))
             for look in looks:
                 place = {"system": system, "at": at, "scanner": look.scanner, "target": look.target}
                 if look.complete:
@@ -36,6 +35,7 @@ class PostgresFindings:
                     tx.rows("drop_look", **place)
                 if look.complete and look.basis:
                     tx.rows("keep_look", **place, basis=look.basis, result=as_json(look.result))
+            tx.rows("plan_for_many")
             tx.rows("fix_findings", system=system, at=at)
 
     def last_look(self, system: str, scanner: str, target: str, since: datetime, basis: str) -> LastLook | None:
@@ -97,6 +97,10 @@ def _fields(one: Seen) -> dict[str, Any]:
         "due_days": one.due_days,
         "waiver": one.waiver,
         "waived_until": one.waived_until.isoformat() if one.waived_until else None,
-        "scanners": finding.scanner.split(", "),
         "facts": finding.to_json(),
     }
+
+
+def _sighting(one: Seen) -> dict[str, Any]:
+    finding = one.finding
+    return {"identity": finding.identity, "target": finding.target, "scanners": finding.scanner.split(", ")}
