@@ -21,6 +21,7 @@
 password or a DSN. All are picklable, because Airflow carries exceptions between processes.
 """
 
+from logging import Logger
 from typing import ClassVar
 
 
@@ -90,3 +91,15 @@ class ProofFailedError(PermanentError):
 
 class RedVerdictError(PermanentError):
     """An item of the maintenance calendar ended CRITICAL or UNKNOWN."""
+
+
+def sentence_of(error: Exception, what: str, log: Logger) -> str:
+    """Return what people are told of an error that must not stop the others.
+
+    One of ours says it itself. Of any other only the type is told, for its text may hold anything, a password, too; its
+    traceback goes into the log, under `what` was being done.
+    """
+    if isinstance(error, TdevError):
+        return str(error)
+    log.error("%s: a defect of ours", what, exc_info=error)
+    return f"{type(error).__name__}, a defect of ours; see the traceback in this run's log."

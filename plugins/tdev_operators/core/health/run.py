@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from tdev_operators.core.errors import TdevError, TransientError
+from tdev_operators.core.errors import TdevError, TransientError, sentence_of
 from tdev_operators.core.health.registry import REACHABILITY, Check, all_checks, covers, refuse_unknown_names
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
@@ -105,14 +105,9 @@ def _run_one(running: _Running, system: "SystemPorts", settings: "Settings", arr
             result = _confirmed(result, check, system, settings)
         end = _Ended(check, result.timed(time.monotonic() - started))
     except Exception as error:  # noqa: BLE001  the boundary: whatever a check raises, the others go on
-        could_not_look = isinstance(error, TdevError)
-        if could_not_look:
-            sentence = str(error)
-        else:  # its text may hold anything, a password, too
-            _log.error("%s: a defect of ours", check.name, exc_info=error)
-            sentence = f"{type(error).__name__}, a defect of ours; see the traceback in this run's log."
+        sentence = sentence_of(error, check.name, _log)
         failure = CheckResult(check.name, Verdict.UNKNOWN, f"Could not look: {sentence}")
-        end = _Ended(check, failure.timed(time.monotonic() - started), could_not_look)
+        end = _Ended(check, failure.timed(time.monotonic() - started), could_not_look=isinstance(error, TdevError))
     arrivals.put(end)
 
 

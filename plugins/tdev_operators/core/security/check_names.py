@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from tdev_operators.core.database.check_names import parted
 from tdev_operators.core.security import reports, security_hub
 from tdev_operators.core.security.scanners import all_scanners
 from tdev_operators.core.verdicts import OutOfScope
@@ -28,9 +29,7 @@ def is_named(pattern: str) -> bool:
 
 def switched_off(settings: "Settings") -> tuple[OutOfScope, ...]:
     """Return the scanners that `[[out_of_scope]]` switches off; what the ledger holds is always judged."""
-    entries = {entry.check: entry for entry in settings.out_of_scope}
-    found = ((name, entries.get(name) or entries.get("scan.*")) for name in _scans())
-    return tuple(OutOfScope(name, entry.reason, entry.owner) for name, entry in found if entry is not None)
+    return parted(_scans(), settings)[1]
 
 
 def _scans() -> dict[str, str]:

@@ -11,15 +11,16 @@ import os
 import shutil
 import tarfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from tdev_operators.core.backup.ports import BackupStore
 from tdev_operators.core.commands import run
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, InputError
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.security.scanning import TARGET, Target, complaint
-from tdev_operators.core.security.settings import ScanTarget
+from tdev_operators.core.security.settings import ScanTarget, place_of
 
 _MB, _MIB = 1_000_000, 1024 * 1024
 _GIT = "apt-get install git"
@@ -107,7 +108,7 @@ def _checked_out(
 
 def _stored(wanted: ScanTarget, root: Path, store: BackupStore, target_mb: int, skipped: dict[str, str]) -> str:
     """Take an archive out of the store, and return its digest."""
-    bucket, _, key = wanted.archive.removeprefix("s3://").partition("/")
+    bucket, key = place_of(wanted.archive)
     digest, spool = hashlib.sha256(), root / "archive"
     with spool.open("wb") as file:
         size = 0
@@ -222,7 +223,7 @@ def _follow(folder: Path, name: str, points_to: str, skipped: dict[str, str]) ->
     skipped[one_line(name)] = "it is a link to what is not in the tree"
 
 
-def _refuse_deep(wanted: ScanTarget, names: Any) -> None:
+def _refuse_deep(wanted: ScanTarget, names: Iterable[str]) -> None:
     deepest = next((name for name in names if name.count("/") > _DEEPEST), None)
     if deepest is not None:
         raise InputError(f"{wanted.name} has folders more than {_DEEPEST} deep; leave them out.")

@@ -83,8 +83,8 @@ class Finding:
     `target` is the target's name in the settings, whatever its tag, digest or commit is today. `rule` is what the
     scanner calls it (a CVE where there is one). `package` is a package URL without its version. `path` and `line` are
     where it stands now, `others` are more places of the same; of the line itself (`text`) only a digest is kept, since
-    it may hold a secret. `resource` tells apart what has findings
-    of its own within a target, as an account's buckets do. `identity` is empty until `identified`.
+    it may hold a secret. `resource` tells apart what has findings of its own within a target, as an account's buckets
+    do. `identity` is empty until `identified`.
     """
 
     kind: Kind
@@ -141,8 +141,8 @@ class Finding:
             "kind": Kind(data["kind"]),
             "severity": Severity(data["severity"]),
             "aliases": tuple(data["aliases"]),
+            "others": tuple(data["others"]),
         }
-        known["others"] = tuple(data["others"])
         return cls(**{**data, **known})
 
 
@@ -150,7 +150,7 @@ def canonical(rule: str, aliases: Iterable[str] = ()) -> str:
     """Return the name by which a vulnerability is known everywhere: its CVE, else its GHSA, else the first by name."""
     names = sorted({name.strip() for name in (rule, *aliases) if name.strip()})
     cve = next((found[0] for name in names if (found := _CVE.fullmatch(name.upper()))), "")
-    return cve or next((name for name in names if name.startswith("GHSA-")), min(names, default=rule))
+    return cve or next((name for name in names if name.startswith("GHSA-")), (names or [rule])[0])
 
 
 def without_version(purl: str) -> str:

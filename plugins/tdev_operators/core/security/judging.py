@@ -33,7 +33,7 @@ def judge(
         for sort in _SHOWN
         if _sum(counts, sort) or sort is Sort.EXPIRING
     }
-    return _of_open(counts, shown, (system, not_seen), at), _of_waivers(waivers, at)
+    return _of_open(counts, shown, Coverage(seen=(system,), skipped=not_seen), at), _of_waivers(waivers, at)
 
 
 def not_judged() -> CheckResult:
@@ -49,7 +49,7 @@ def not_judged() -> CheckResult:
 def _of_open(
     counts: Mapping[Severity, Mapping[Sort, int]],
     shown: Mapping[Sort, Sequence[Recorded]],
-    looked: tuple[str, Mapping[str, str]],
+    coverage: Coverage,
     at: datetime,
 ) -> CheckResult:
     late, fixed = _sum(counts, Sort.LATE), _sum(counts, Sort.FIXED)
@@ -76,7 +76,7 @@ def _of_open(
             Measurement("waived", _sum(counts, Sort.WAIVED)),
         ),
         hint=_hint(late=late, bad=bad),
-        coverage=Coverage(seen=(looked[0],), skipped=looked[1]),
+        coverage=coverage,
         details=tuple(line_of(word, one, at) for sort, word in _SHOWN.items() for one in shown.get(sort, ())),
     )
 

@@ -11,7 +11,7 @@ from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.reporting.wording import counted
 from tdev_operators.core.security.sarif import found_in_sarif
 from tdev_operators.core.security.scanning import Scan, Target
-from tdev_operators.core.security.settings import ScanReport
+from tdev_operators.core.security.settings import ScanReport, place_of
 from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict
 
 NAME = "reports"
@@ -28,7 +28,7 @@ def read_reports(store: BackupStore, reports: Sequence[ScanReport], report_mb: i
 def _read(store: BackupStore, report: ScanReport, report_mb: int, at: datetime) -> Scan:
     scanner = f"report {report.name}"
     try:
-        bucket, _, key = report.sarif.removeprefix("s3://").partition("/")
+        bucket, key = place_of(report.sarif)
         info = store.find(bucket, key)
         if info is None:
             raise InputError(f"{report.sarif} is not there; let its pipeline write it.")
@@ -47,7 +47,7 @@ def _read(store: BackupStore, report: ScanReport, report_mb: int, at: datetime) 
         skipped[report.name] = f"it is of {info.modified:%Y-%m-%d}, older than its days ({report.days})"
     told = f"{report.name}: {counted(len(found.findings), 'finding')} in {report.target}, of {info.modified:%Y-%m-%d}."
     result = _result(report, Verdict.OK, told, skipped, age.total_seconds(), tuple(found.remarks))
-    return Scan(scanner, report.target, result, tuple(found.findings), complete=result.verdict is Verdict.OK)
+    return Scan(scanner, report.target, result, tuple(found.findings))
 
 
 def _result(

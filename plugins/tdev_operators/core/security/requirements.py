@@ -19,6 +19,11 @@ def is_requirements(path: Path) -> bool:
     return of_folder or ("requirements" in path.name and path.suffix in {".txt", ".in"})
 
 
+def files_of(folder: Path) -> list[Path]:
+    """Return the files below a folder that Python's own scanners are asked about."""
+    return sorted(path for path in folder.rglob("requirements*.txt") if path.is_file())
+
+
 def lines_of(path: Path) -> list[str]:
     """Return the lines that want something, joined where they go on, without comments and hashes."""
     text = path.read_text(encoding="utf-8", errors="replace").replace("\\\r\n", " ").replace("\\\n", " ")

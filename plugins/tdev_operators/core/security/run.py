@@ -1,7 +1,7 @@
 """A scan from its targets to the ledger: every scanner on every target at once, then one merge, then the judgement."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from tdev_operators.core.backup.ports import BackupStore
-from tdev_operators.core.errors import TdevError
-from tdev_operators.core.ports import Clock, utc_now
+from tdev_operators.core.errors import TdevError, sentence_of
 from tdev_operators.core.private_folders import private_folder
 from tdev_operators.core.security.fetching import fetch
-from tdev_operators.core.security.findings import Finding, Severity, identified
+from tdev_operators.core.security.findings import Finding, identified
 from tdev_operators.core.security.judging import judge, not_judged
 from tdev_operators.core.security.ledger import FindingsLedger, Look, Seen
 from tdev_operators.core.security.reports import NAME as REPORTS
@@ -42,7 +41,6 @@ class ScanPorts:
     ledger: FindingsLedger
     hub: SecurityHub
     environment: dict[str, str] = field(default_factory=dict)
-    clock: Clock = utc_now
 
 
 def scan_all(
@@ -82,7 +80,8 @@ def scan_all(
     feeds, doubts = _feeds(security, at)
     looks = [Look(one.scanner, one.target, one.basis, one.result.to_json(), one.complete) for one in scans]
     found = identified([finding for one in scans for finding in one.findings])
-    ports.ledger.merge(settings.system.name, at, looks, (_seen(one, feeds, waivers, security) for one in found))
+    days = security.due_days.model_dump()
+    ports.ledger.merge(settings.system.name, at, looks, (_seen(one, feeds, waivers, days) for one in found))
     results = [_together([one.result for one in scans if one.result.check == name]) for name in _names(scanners, scans)]
     if not scans:
         return (not_judged(),)
@@ -118,9 +117,8 @@ def _scanned(
         )
         plant(root, fitting)
     except Exception as error:  # noqa: BLE001  the boundary: a target is a stranger's, and the others go on
-        if not isinstance(error, TdevError):
-            _log.error("%s: a defect of ours", wanted.name, exc_info=error)
-        return [_not_fetched(one, wanted, error) for one in fitting]
+        why = sentence_of(error, wanted.name, _log)
+        return [_not_fetched(one, wanted, why) for one in fitting]
     done: list[Scan] = []
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="scanner") as pool:
         started = [pool.submit(_one, one, target, ports, settings, at) for one in fitting]
@@ -143,9 +141,8 @@ def _one(scanner: Scanner, target: Target, ports: ScanPorts, settings: Settings,
         return scan(scanner, target, ground, at, before)
 
 
-def _not_fetched(scanner: Scanner, wanted: ScanTarget, error: Exception) -> Scan:
+def _not_fetched(scanner: Scanner, wanted: ScanTarget, why: str) -> Scan:
     coverage = Coverage(skipped={wanted.name: "it could not be fetched"})
-    why = str(error) if isinstance(error, TdevError) else f"{type(error).__name__}, a defect of ours; see the log."
     result = CheckResult(f"scan.{scanner.name}", Verdict.UNKNOWN, f"{wanted.name}: {why}", coverage=coverage)
     return Scan(scanner.name, wanted.name, result)
 
@@ -199,9 +196,8 @@ def _feeds(security: SecuritySettings, at: datetime) -> tuple[Feeds, list[CheckR
     return feeds, [CheckResult(check, Verdict.OK, f"{summary}.", coverage=coverage, hint="Fetch the feeds anew.")]
 
 
-def _seen(one: Finding, feeds: Feeds, waivers: Sequence[Waiver], security: SecuritySettings) -> Seen:
+def _seen(one: Finding, feeds: Feeds, waivers: Sequence[Waiver], days: Mapping[str, float]) -> Seen:
     waiver = waiver_of(one, waivers)
-    days = {severity.lower(): float(getattr(security.due_days, severity.lower())) for severity in _DUE}
     return Seen(
         one,
         priority_of(one, feeds),
@@ -209,6 +205,3 @@ def _seen(one: Finding, feeds: Feeds, waivers: Sequence[Waiver], security: Secur
         waiver.told if waiver else "",
         waiver.until if waiver else None,
     )
-
-
-_DUE = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from tdev_operators import __version__
 from tdev_operators.core.commands import run
-from tdev_operators.core.errors import GarbledAnswerError, InputError, TdevError
+from tdev_operators.core.errors import GarbledAnswerError, InputError, sentence_of
 from tdev_operators.core.ports import CommandOutput
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.reporting.wording import counted, moment
@@ -150,14 +150,18 @@ class Scanner:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """How one scan ended. `complete`: it looked at all of the target, so that what it no longer finds is gone."""
+    """How one scan ended."""
 
     scanner: str
     target: str
     result: CheckResult
     findings: tuple[Finding, ...] = ()
-    complete: bool = False
     basis: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it looked at all of the target, so that what it no longer finds is gone."""
+        return self.result.verdict is Verdict.OK
 
 
 def plant(root: Path, scanners: Sequence[Scanner]) -> None:
@@ -197,11 +201,7 @@ def scan(
             return _unchanged(scanner, target, last, ground, now)
         found = scanner.work(target, ground)
     except Exception as error:  # noqa: BLE001  the boundary: whatever a scanner does, the others go on
-        if isinstance(error, TdevError):
-            why = str(error)
-        else:
-            _log.error("%s: a defect of ours", scanner.name, exc_info=error)
-            why = f"{type(error).__name__}, a defect of ours; see the traceback in this run's log."
+        why = sentence_of(error, scanner.name, _log)
         coverage = Coverage(skipped={target.name: "it was not scanned"}, tool=ground.tool)
         failed = CheckResult(check, Verdict.UNKNOWN, f"{target.name} was not scanned: {why}", coverage=coverage)
         return Scan(scanner.name, target.name, failed.timed(time.monotonic() - started))
@@ -211,7 +211,6 @@ def scan(
         target.name,
         result.timed(time.monotonic() - started),
         tuple(_of_target(found.findings)),
-        complete=result.verdict is Verdict.OK,
         basis=basis,
     )
 
@@ -226,7 +225,7 @@ def _unchanged(scanner: Scanner, target: Target, last: LastLook, ground: Ground,
         coverage=replace(said.coverage, data_age_seconds=age),
         duration_seconds=0.0,
     )
-    return Scan(scanner.name, target.name, result, last.findings, complete=True)
+    return Scan(scanner.name, target.name, result, last.findings)
 
 
 def _is_old(ground: Ground, now: datetime) -> bool:

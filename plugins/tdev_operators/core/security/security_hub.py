@@ -64,7 +64,7 @@ def scan_hub(hub: SecurityHub, products: Sequence[str], resources: Sequence[str]
         f"{hub.title}: {counted(len(found), 'finding')} of {', '.join(products) or 'all products'}.",
         coverage=Coverage(seen=(hub.title,), skipped=blind, tool="AWS Security Hub"),
     )
-    return Scan(NAME, TARGET, result, tuple(found), complete=result.verdict is Verdict.OK)
+    return Scan(NAME, TARGET, result, tuple(found))
 
 
 def findings_of(asff: Mapping[str, Any], products: Sequence[str] = ()) -> list[Finding]:

@@ -8,6 +8,12 @@ from pydantic import Field, field_validator, model_validator
 from tdev_operators.core.setting_types import Days, Positive, Seconds, Section, Text, refuse_twins
 
 
+def place_of(address: str) -> tuple[str, str]:
+    """Return bucket and key of `s3://bucket/key`."""
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
 class DueDays(Section):
     """`[security.due_days]`: how many days there are to mend a finding, by severity."""
 

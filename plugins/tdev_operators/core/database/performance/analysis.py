@@ -11,7 +11,7 @@ from tdev_operators.core.database import check_names
 from tdev_operators.core.database.performance.day import Day, Look
 from tdev_operators.core.database.performance.looks import all_looks
 from tdev_operators.core.database.performance.sampling import STATEMENTS, Taken, take
-from tdev_operators.core.errors import TdevError
+from tdev_operators.core.errors import TdevError, sentence_of
 from tdev_operators.core.health.findings import Findings
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.ledger import ItemStore
@@ -69,12 +69,10 @@ def _looked(each: Look, day: Day) -> CheckResult:
     begun = time.monotonic()
     try:
         result = each.run(day)
-    except TdevError as error:
-        result = CheckResult(each.name, Verdict.UNKNOWN, f"Could not look: {error}", because_of=each.cause)
-    except Exception as error:  # noqa: BLE001  the boundary: its text may hold anything, and the others go on
-        _log.error("%s: a defect of ours", each.name, exc_info=error)
-        sentence = f"Could not look: {type(error).__name__}, a defect of ours; see the traceback in this run's log."
-        result = CheckResult(each.name, Verdict.UNKNOWN, sentence)
+    except Exception as error:  # noqa: BLE001  the boundary: whatever a look raises, the others go on
+        cause = each.cause if isinstance(error, TdevError) else ""
+        sentence = f"Could not look: {sentence_of(error, each.name, _log)}"
+        result = CheckResult(each.name, Verdict.UNKNOWN, sentence, because_of=cause)
     return replace(result, hint=result.hint or each.hint).timed(time.monotonic() - begun)
 
 

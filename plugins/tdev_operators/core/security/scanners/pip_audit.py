@@ -11,7 +11,7 @@ from typing import Any
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.security.findings import Finding, Found, Kind, Severity, python_package
-from tdev_operators.core.security.requirements import not_told
+from tdev_operators.core.security.requirements import files_of, not_told
 from tdev_operators.core.security.scanning import Ground, Target, complaint, version_of
 
 SCANS = ("source",)
@@ -30,7 +30,7 @@ def learn(ground: Ground) -> None:
 def work(target: Target, ground: Ground) -> Found:
     """Ask for each requirements file of the tree, and for the canary."""
     found = Found()
-    files = sorted(path for path in target.path.rglob("requirements*.txt") if path.is_file())
+    files = files_of(target.path)
     for number, path in enumerate([*files, target.canary / "requirements.txt"]):
         report = _audited(ground, path, f"pip-audit-{number}.json")
         name = str(path.relative_to(target.root))

@@ -10,7 +10,7 @@ from typing import Any
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, SetupMissingError
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.security.findings import Finding, Found, Kind, python_package, severity_of
-from tdev_operators.core.security.requirements import not_told
+from tdev_operators.core.security.requirements import files_of, not_told
 from tdev_operators.core.security.scanning import Ground, Target, complaint, version_of
 
 SCANS = ("source",)
@@ -39,7 +39,7 @@ def learn(ground: Ground) -> None:
 def work(target: Target, ground: Ground) -> Found:
     """Ask for each requirements file of the tree, and for the canary."""
     found = Found()
-    files = sorted(path for path in target.path.rglob("requirements*.txt") if path.is_file())
+    files = files_of(target.path)
     for number, path in enumerate([*files, target.canary / "requirements.txt"]):
         name, report = str(path.relative_to(target.root)), f"safety-{number}.json"
         output = ground.run(
