@@ -50,7 +50,7 @@ def test_trivy_finds_packages_secrets_and_weak_configuration_and_proves_that_it_
     coverage = scan.result.coverage
     assert coverage.canary_found
     assert coverage.tool.startswith("trivy 0.")
-    assert coverage.data_age_seconds < 600
+    assert 0 < coverage.data_age_seconds < 6 * 3600, "made for this session"
     assert scan.complete
     assert "abc123" in scan.basis
 

@@ -112,10 +112,15 @@ class Conversion(World):
         return self.sql.execute(query, values or None).fetchone()[0]
 
 
+def newest_of(world, parent):
+    """Return the name of the last partition of a table."""
+    tree = f"pg_partition_tree('{parent}')"
+    return world.one(f"SELECT max(relid::text) FROM {tree} WHERE isleaf AND relid::text !~ 'rest'")
+
+
 def drop_newest(world, parent):
     """Drop the last partition of a table, which was made ahead of time; return its name."""
-    tree = f"pg_partition_tree('{parent}')"
-    newest = world.one(f"SELECT max(relid::text) FROM {tree} WHERE isleaf AND relid::text !~ 'rest'")
+    newest = newest_of(world, parent)
     world.sql.execute(f"DROP TABLE {newest}")
     return newest
 

@@ -9,7 +9,7 @@ from tdev_operators.core.database.retention.ahead import missing_of
 from tdev_operators.core.database.retention.rules import RowClass, classes_of
 from tdev_operators.core.database.retention.spans import Group, floor_of, groups_of, next_after, part_name, spans_of
 from tdev_operators.core.verdicts import Verdict
-from tests.core.database.conversion.conftest import WEEKS, drop_newest
+from tests.core.database.conversion.conftest import WEEKS, drop_newest, newest_of
 from tests.core.database.retention.conftest import RULE
 
 WEDNESDAY = datetime(2026, 12, 30, 13, 5, tzinfo=UTC)
@@ -86,6 +86,15 @@ def converted(metrics):
     return weekly
 
 
+def add_rows_of_the_week(world, partition, rows):
+    """Insert rows of high importance that belong into a partition by week."""
+    world.sql.execute(
+        "INSERT INTO metrics (name, value, importance, timestamp)"
+        " SELECT 'early', n, 'high', to_date(%s, 'YYYYMMDD') + interval '3 days' FROM generate_series(1, %s) AS n",
+        (partition[-8:], rows),
+    )
+
+
 def test_nothing_to_do_says_until_when_there_are_some(converted):
     result = converted.clean()[CHECK]
     assert result.verdict is Verdict.OK
@@ -94,12 +103,9 @@ def test_nothing_to_do_says_until_when_there_are_some(converted):
 
 
 def test_made_with_what_the_others_have_and_rows_move_out_of_the_net(converted):
-    converted.sql.execute("ALTER TABLE metrics_high_20261130 SET (fillfactor = 70)")
     newest = [drop_newest(converted, parent) for parent in ("metrics_high", "metrics_high", "metrics_low_normal")]
-    converted.sql.execute(
-        "INSERT INTO metrics (name, value, importance, timestamp) SELECT 'early', n, 'high', now() + interval '20 days'"
-        " FROM generate_series(1, 30) AS n"
-    )
+    converted.sql.execute(f"ALTER TABLE {newest_of(converted, 'metrics_high')} SET (fillfactor = 70)")
+    add_rows_of_the_week(converted, newest[0], 30)
     rows = converted.rows()
     assert converted.count(table="metrics_high_rest") == 30
     dry = converted.clean(dry_run=True)[CHECK]
@@ -138,11 +144,7 @@ def test_rows_that_fit_nowhere_are_told_with_what_to_do(converted):
 
 
 def test_too_many_rows_to_move_stay_and_are_told(converted):
-    drop_newest(converted, "metrics_high")
-    converted.sql.execute(
-        "INSERT INTO metrics (name, value, importance, timestamp) SELECT 'early', n, 'high', now() + interval '20 days'"
-        " FROM generate_series(1, 101) AS n"
-    )
+    add_rows_of_the_week(converted, drop_newest(converted, "metrics_high"), 101)
     result = converted.with_(pace={"batch_rows": 100}).clean()[CHECK]
     assert result.verdict is Verdict.WARNING
     assert any("more than 100 rows" in line for line in result.details)
@@ -162,9 +164,10 @@ def test_who_holds_the_net_keeps_no_one_waiting_and_the_cleanup_goes_on(converte
 
 
 def test_none_left_for_today_is_critical(converted):
-    for _ in range(5):
+    this_week = f"metrics_high_{floor_of('week', datetime.now(UTC)):%Y%m%d}"
+    while newest_of(converted, "metrics_high") >= this_week:
         drop_newest(converted, "metrics_high")
-    converted.sql.execute("CREATE TABLE metrics_high_20261123 ()")
+    converted.sql.execute(f"CREATE TABLE {this_week} ()")
     result = converted.clean()[CHECK]
     assert result.verdict is Verdict.CRITICAL
     assert "already exists" in "\n".join(result.details)

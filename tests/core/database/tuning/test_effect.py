@@ -102,14 +102,14 @@ def test_a_sample_of_a_real_server_without_the_extension(tuned):
         "".join(
             f"{datetime.now(UTC).isoformat(timespec='milliseconds').replace('+00:00', 'Z')} INFO api GET /agents 200 "
             f"{ms} ms from 127.0.0.1\n"
-            for ms in range(1, 101)
+            for ms in list(range(1, 101)) * 20  # the API's own few lines weigh nothing beside them
         ),
         encoding="utf-8",
     )
     with tuned.ports() as ports:
         taken = sampling.take(ports, tuned.settings(), moment="before")
     assert taken.facts["statements"] is None
-    assert 90 <= taken.facts["log_p95_ms"] <= 95
+    assert 94 <= taken.facts["log_p95_ms"] <= 96
     assert taken.facts["checkpoints_timed"] >= 0
     assert datetime.fromisoformat(taken.facts["since"]) < taken.taken_at
 
