@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sandbox.system import Sandbox
     from tdev_operators.core.ports import CommandOutput, Host
 
-pytest_plugins = ["tests.fault_table"]
+pytest_plugins = ["tests.fault_table", "tests.seeded"]
 
 _ROOM_BYTES = 6 * 1024**3
 

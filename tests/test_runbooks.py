@@ -107,6 +107,7 @@ def the_backup_bucket_is_gone(house):
     assert 'airflow dags trigger tdev_weekly --conf \'{"items": ["full_backup"]}\'' in PAGE
 
 
+@pytest.mark.faults
 def test_each_runbook_ends_well_when_only_its_words_are_followed(house):
     for runbook in (we_lost_the_database, someone_deleted_a_bucket, the_region_is_gone, the_backup_bucket_is_gone):
         runbook(house)

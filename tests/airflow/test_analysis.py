@@ -26,6 +26,7 @@ def run(house, dag, item):
     return state, {each["result"]["check"]: each["result"] for each in data["findings"]}, page
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(600)
 def test_a_day_is_analysed_and_a_month_foretold(house):
     state, found, page = run(house, "tdev_daily", "performance_analysis")

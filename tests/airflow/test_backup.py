@@ -101,6 +101,7 @@ def test_the_form_is_refused_when_it_names_what_is_not_there(well):
     assert "backup.databases has no payroll; choose from what it lists." in well.airflow.task_log(run_id, "backup.take")
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(900)
 def test_the_full_back_up_of_the_week_is_taken_and_proven_in_one_go(well):
     state, run_id, reports = run(well, "full_backup", dag="tdev_weekly")

@@ -59,6 +59,7 @@ def test_slots_missed_by_a_stopped_scheduler_are_run_once_each_in_order(unpaused
         assert states["slow.judge"] == "skipped"
 
 
+@pytest.mark.faults
 def test_an_active_run_does_not_hold_up_the_next_slot_and_only_the_late_item_is_announced(unpaused):
     house = unpaused
     house.system.mail.clear()
@@ -136,6 +137,7 @@ def test_an_item_that_the_ledger_does_not_know_is_refused_with_one_sentence(hous
     )
 
 
+@pytest.mark.faults
 def test_disruptive_work_asks_a_human_outside_the_window_and_nobody_inside(house):
     airflow = house.airflow
     window = tomllib.loads(house.system.settings_file.read_text())["system"]["maintenance_window"]
@@ -166,6 +168,7 @@ def set_window(house, **differences):
     change_settings(house.system.settings_file, {"system": {"maintenance_window": differences}})
 
 
+@pytest.mark.faults
 def test_clearing_a_run_repeats_its_items(house):
     run_id = house.airflow.trigger(ITEMS, {"items": ["brief"]})
     house.airflow.wait_for_run(ITEMS, run_id)

@@ -128,6 +128,7 @@ def container():
         yield Container(supervisor)
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(900)
 def test_a_run_succeeds_across_the_services_of_the_file(container):
     box = container

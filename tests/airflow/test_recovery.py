@@ -39,6 +39,7 @@ def results(house, dag, run_id, group):
     return {finding["result"]["check"]: finding["result"] for finding in report["findings"]}
 
 
+@pytest.mark.faults
 def test_two_others_approve_and_the_live_database_is_replaced(proven):
     house = proven
     with house.system.database() as database:
@@ -67,6 +68,7 @@ def test_two_others_approve_and_the_live_database_is_replaced(proven):
         assert database.execute("SELECT count(*) FROM agents WHERE name LIKE '%% (broken)'").fetchone() == (0,)
 
 
+@pytest.mark.faults
 def test_a_lead_drills_with_anothers_approval_and_the_monthly_item_knows(proven):
     house = proven
     for user in ("engineer", "viewer"):
@@ -130,6 +132,7 @@ def test_marked_as_failed_by_hand_a_failover_is_taken_back(house):
     second.await_streaming()
 
 
+@pytest.mark.faults
 def test_rehearsed_nothing_is_touched_and_approved_the_other_side_serves(both_ways):
     house = both_ways
     rehearsal = {"to": "second", "rehearse": True}

@@ -45,6 +45,7 @@ def applied(house, conf, *, approve=False):
     return found
 
 
+@pytest.mark.faults
 def test_drift_is_found_applied_measured_and_taken_back(untuned):
     house = untuned
     state, found = weekly(house)
@@ -74,6 +75,7 @@ def test_drift_is_found_applied_measured_and_taken_back(untuned):
     assert [running(house, name) for name in ("work_mem", "shared_buffers")] == ["4MB", "128MB"]
 
 
+@pytest.mark.faults
 def test_a_rejected_restart_touches_nothing_and_says_so(untuned):
     house = untuned
     _, run_id = start(house, DAG, {"dry_run": False, "reload": True, "restart": True, "now": True})

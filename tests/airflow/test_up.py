@@ -23,6 +23,7 @@ def folder():
         yield Path(name)
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(900)
 def test_up_shows_the_verdicts_keeps_the_ui_up_and_leaves_nothing(tmp_path, folder):
     environment = {**os.environ, "TDEV_SANDBOX_FILE": str(tmp_path / "sandbox.json"), "TMPDIR": str(folder)}

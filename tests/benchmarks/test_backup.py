@@ -58,6 +58,7 @@ def test_the_objects_are_the_same_in_every_run_and_a_day_changes_one_percent():
     assert changed != other
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("rival", "key"),
     [
@@ -83,6 +84,7 @@ def test_a_rival_does_what_people_do(on, rival, key):
     assert not list(on.folder.iterdir())
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("tool", ["aws s3 sync", "rclone sync"])
 def test_a_sync_copies_everything_once(on, tool):
     first, unchanged = (run for name, run in rivals.RIVALS.items() if name.startswith(tool))

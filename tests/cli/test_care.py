@@ -125,6 +125,7 @@ def test_what_is_no_archive_or_no_run_is_refused(tdev):
         tdev("cleanup", "--go-on", "retention-nowhere")
 
 
+@pytest.mark.faults
 def test_settings_are_told_applied_and_taken_back(system, tdev):
     # It differs, and a reload makes it count.
     rules = {"tuning": {"database": {"shared_buffers": "160MB", "work_mem": "16MB"}, "application": {}}}

@@ -41,6 +41,7 @@ def query(system, dbname, statement):
         return connection.execute(statement).fetchall()
 
 
+@pytest.mark.faults
 @pytest.mark.xdist_group("airflow-alone")
 @pytest.mark.timeout(400)
 def test_its_life(house):

@@ -121,6 +121,7 @@ def hold(house, *words):
     return drill(parser.parse_args(words), environment=environment, settings=settings, out=out), out.getvalue()
 
 
+@pytest.mark.faults
 def test_a_drill_needs_the_bucket_alone_and_leaves_its_evidence(house):
     assert hold(house, "--history") == (0, "No drill was ever held.\n")
     status, printed = hold(house, "--by", "lead")

@@ -104,6 +104,7 @@ def test_small_reads_survive_one_fault(store, proxy, bucket, fault):
     assert (found.etag, read) == (info.etag, body)
 
 
+@pytest.mark.seeded(4)
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "HeadObject"])
 @pytest.mark.parametrize(
     "fault",
@@ -119,6 +120,7 @@ def test_an_upload_survives_one_fault_anywhere(store, proxy, bucket, operation, 
     assert list(store.open_uploads(bucket, "")) == []
 
 
+@pytest.mark.seeded(3)
 @pytest.mark.parametrize("operation", ["UploadPart", "CompleteMultipartUpload"])
 @pytest.mark.parametrize(
     ("fault", "expected"),

@@ -157,6 +157,7 @@ PostgresFindings(facts_of({database!r})).merge("shop", NOON + DAY, [TRIVY], kill
     assert sorts(ledger, NOON + DAY) == {"open": 1, "fixed": 1}
 
 
+@pytest.mark.faults
 def test_many_findings_are_merged_without_being_held(ledger):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for at in (NOON, NOON + DAY):

@@ -71,6 +71,7 @@ def _left(facts: dict) -> dict:
     }
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_nothing_is_left_of_a_parent_that_ended_by(number: signal.Signals, parent):
     facts = json.loads(parent.stdout.readline())

@@ -119,6 +119,7 @@ def test_a_part_restarts_at_its_port(sandbox, name):
     assert part.port == port
 
 
+@pytest.mark.faults
 def test_two_sandboxes_live_side_by_side_at_their_own_now(sandbox):
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     with Sandbox.start("small", engine=False, now=now) as other:

@@ -56,6 +56,7 @@ def test_it_is_taken_and_proven_with_debians_programs(house, modern):
     assert house.states() == [State.PROVEN]
 
 
+@pytest.mark.faults
 def test_a_value_that_differs_in_case_only_is_another_one(house, modern, debian):
     house.changes = {"client_tools": "/usr/lib/postgresql/{major}/bin"}
     ports = {"maintained": lambda _name: modern}
@@ -67,6 +68,7 @@ def test_a_value_that_differs_in_case_only_is_another_one(house, modern, debian)
     assert first.proof.sha256 != second.proof.sha256
 
 
+@pytest.mark.faults
 def test_what_the_embedded_server_cannot_prove_is_said_at_once(house, modern):
     with house.ports() as ports, modern.session() as session:
         pin(session)

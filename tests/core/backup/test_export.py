@@ -51,6 +51,7 @@ def exported(sets, set_id, cipher, path):
     return told, said
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("cipher", [Plain(), AGE], ids=["plain", "age"])
 def test_exported_unpacked_and_restored(sets, bucket, database, cluster, cipher, tmp_path):
     needs_debian("zstd", "/usr/bin/zstd")
@@ -117,6 +118,7 @@ def _damage(sets, key):
     sets.store.put(sets.bucket, key, bytes(body))
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("cipher", [Plain(), AGE], ids=["plain", "age"])
 def test_one_damaged_byte_anywhere_ends_in_no_whole_archive(sets, bucket, database, cipher, tmp_path):
     set_id = take(sets, bucket, database, cipher)

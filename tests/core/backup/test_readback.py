@@ -65,6 +65,7 @@ HARMS = {
 }
 
 
+@pytest.mark.seeded(6)
 @pytest.mark.parametrize("key", [*EVERYTHING, INDEX, PACK])
 @pytest.mark.parametrize("harm", [*HARMS, "gone"])
 def test_any_harm_to_any_object_is_found_and_named(sets, key, harm):

@@ -89,6 +89,7 @@ def test_what_a_kept_set_refers_to_stays_until_that_goes_too(sets):
     assert report.removed_objects == len(ALL_KEYS) + 1
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("with_identity", [True, False])
 def test_the_references_of_real_indexes_are_read(sets, with_identity):
     old = proven(sets, "run-1")
@@ -112,6 +113,7 @@ def test_young_bytes_wait(sets):
     assert applied(sets, plan_of(sets)).removed_objects == len(ALL_KEYS)
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("failing", range(1, 6))
 def test_a_sweep_that_dies_anywhere_leaves_no_set_that_looks_better_than_it_is(sets, monkeypatch, failing):
     old, new = proven(sets, "run-1"), proven(sets, "run-2")
@@ -218,6 +220,7 @@ def moto(supervisor):
     planes.stop()
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize(("refused", "removed"), [("manifest.json", False), ("proven.json", True), (PACK, True)])
 def test_what_the_store_refuses_to_delete_is_reported(sets, monkeypatch, refused, removed):
     old, other, _ = proven(sets, "run-1"), proven(sets, "run-2"), proven(sets, "run-3")

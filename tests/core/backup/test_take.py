@@ -43,6 +43,7 @@ def test_a_set_is_whole_and_says_what_it_holds(house):
     assert house.sessions() == 0
 
 
+@pytest.mark.faults
 def test_the_next_one_refers_to_what_was_read_back_and_a_full_one_to_nothing(house):
     first = house.take("monday").manifest
     unread = house.take("tuesday").manifest
@@ -121,6 +122,7 @@ def test_a_lost_lease_ends_the_set(house):
     assert house.sessions() == 0
 
 
+@pytest.mark.faults
 def test_a_holder_that_is_gone_ends_the_dump(house):
     def progress(line):
         if line.startswith("Taking set"):
@@ -146,6 +148,7 @@ def test_a_holder_that_is_gone_ends_the_dump(house):
     assert house.verify().proven
 
 
+@pytest.mark.faults
 def test_without_the_ledger_the_rest_is_taken_and_the_report_says_so(house):
     lost = PostgresSource(ConnectionFacts("tdev_ledger", "postgres", host="127.0.0.1", port=1, schema="ledger"))
     taken = house.take(ports={"ledger": lost})
@@ -246,6 +249,7 @@ def test_who_alters_a_table_waits_and_the_dump_gives_way_in_time(house):
     assert house.states() == [State.STAGED]
 
 
+@pytest.mark.faults
 def test_no_clock_of_ours_has_a_say(house):
     first = house.take("one", ports={"clock": lambda: utc_now() + timedelta(days=3)}).manifest
     second = house.take("two", ports={"clock": lambda: utc_now() - timedelta(days=3)}).manifest

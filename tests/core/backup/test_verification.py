@@ -55,6 +55,7 @@ def test_an_old_set_never_stands_in_for_tonights(house):
     assert still_running("daily holds it.").verdict is Verdict.CRITICAL
 
 
+@pytest.mark.faults
 def test_one_that_was_begun_later_and_is_not_complete_is_critical(house):
     house.take("yesterday")
 
@@ -135,6 +136,7 @@ def test_a_verifier_that_misses_its_mutant_is_critical():
     assert report.verdict is not Verdict.OK
 
 
+@pytest.mark.faults
 def test_a_lost_lease_attests_nothing_more(house):
     house.take(buckets=("agents",))
     read_back = []
@@ -158,6 +160,7 @@ def three_proven(house):
         assert house.verify().proven
 
 
+@pytest.mark.faults
 def test_the_keep_rules_are_applied_after_a_proof_and_journalled_before(house):
     three_proven(house)
     keep = house.settings.backup.keep.model_copy(update={"last": 1, "daily": 0, "weekly": 0, "monthly": 0, "yearly": 0})
@@ -196,6 +199,7 @@ def test_the_keep_rules_are_applied_after_a_proof_and_journalled_before(house):
     assert house.verify().proven, "what it refers to is still there"
 
 
+@pytest.mark.faults
 def test_with_age_nobody_reads_without_the_identity_and_the_set_proves_with_it(house):
     identity = pyrage.x25519.Identity.generate()
     house.changes = {"age_recipients": (str(identity.to_public()),)}
@@ -212,6 +216,7 @@ def test_with_age_nobody_reads_without_the_identity_and_the_set_proves_with_it(h
     assert verdicts(verified.results) == GOOD
 
 
+@pytest.mark.faults
 def test_with_the_database_gone_the_set_is_verified_all_the_same(house):
     house.take(buckets=("agents",))
     with house.ports() as ports:

@@ -56,6 +56,7 @@ def test_everything_is_restored_used_timed_sabotaged_and_removed(rehearsed):
     assert any("sabotage" in line for line in said)
 
 
+@pytest.mark.faults
 def test_each_evidence_is_bound_to_the_one_before_and_none_can_be_changed(rehearsed):
     house = rehearsed.house
     sealed = []
@@ -120,6 +121,7 @@ def test_a_drill_needs_another_persons_approval(rehearsed, people):
         drill.note_approvals(people)
 
 
+@pytest.mark.faults
 def test_without_an_approval_nothing_is_rehearsed_and_from_a_shell_it_does_not_count(rehearsed):
     with rehearsed.drill() as drill:
         drill.intend()
@@ -134,6 +136,7 @@ def test_without_an_approval_nothing_is_rehearsed_and_from_a_shell_it_does_not_c
     assert not sealed.evidence.proven
 
 
+@pytest.mark.faults
 def test_the_newest_evidence_is_held_against_the_ledger(rehearsed):
     with rehearsed.drill() as drill:
         _, sealed = rehearsed.hold(drill)
@@ -151,6 +154,7 @@ def test_the_newest_evidence_is_held_against_the_ledger(rehearsed):
             drill.chain.read({sealed.evidence.number + 1: "abc"})
 
 
+@pytest.mark.faults
 def test_a_drill_that_is_cleared_and_ends_well_says_so_anew(rehearsed):
     request = rehearsed.request()
     now = datetime.now(UTC)
@@ -240,6 +244,7 @@ def test_without_a_running_application_nothing_was_recovered(rehearsed, applicat
     assert not sealed.evidence.proven
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize(
     ("noted", "verdict"),
     [
@@ -260,6 +265,7 @@ def test_a_failover_that_could_not_be_or_was_not_looked_at_is_no_green_drill(reh
     assert not sealed.evidence.proven
 
 
+@pytest.mark.faults
 def test_the_objectives_are_held_against_what_was_measured(rehearsed):
     with rehearsed.drill() as drill:
         rehearsed.hold(drill)
@@ -372,6 +378,7 @@ def test_a_killed_drill_leaves_nothing_and_its_retry_ends_proven(rehearsed, afte
     record("drill: kill -9", f"after it said «{after}»", "its retry ended PROVEN, nothing is left")
 
 
+@pytest.mark.faults
 def test_the_next_drill_removes_what_a_dead_one_left(rehearsed):
     dead = rehearsed.request()
     begun_and_killed(rehearsed, dead, "sabotage")

@@ -71,6 +71,7 @@ def test_without_approval_nothing_is_fenced(sides):
     assert is_primary(sides.source)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("reached", drawn("failover taken back", ["fence", "sync"]))
 def test_what_ends_before_the_promotion_is_taken_back(sides, reached):
     request = sides.request()
@@ -87,6 +88,7 @@ def test_what_ends_before_the_promotion_is_taken_back(sides, reached):
     assert is_primary(sides.second.standby)
 
 
+@pytest.mark.faults
 def test_behind_the_promotion_nothing_is_taken_back(sides):
     request = sides.request()
     for step in ("look", "approve", "fence", "sync", "promote"):
@@ -102,6 +104,7 @@ def test_behind_the_promotion_nothing_is_taken_back(sides):
     assert verdicts(told(sides, request))["failover.end"] == "OK"
 
 
+@pytest.mark.faults
 def test_while_one_is_under_way_no_other_begins_and_a_newer_one_ends_the_older(sides):
     first, second = sides.request(), sides.request()
     for request in (first, second):
@@ -160,6 +163,7 @@ def test_the_ledger_may_not_live_on_a_side(sides):
         sides.step(sides.request(), "look", bystander=cluster)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("planned", drawn("failback", [True, False]))
 def test_the_old_side_is_rewound_follows_and_takes_over_again(sides, planned):
     with pytest.raises(InputError, match="answers still, as a primary"):

@@ -57,6 +57,7 @@ def test_a_killed_failover_is_finished_by_its_retry(sides, number, when, record)
     record("failover: kill -9, retried", moment(number, when), "finished by its retry, nothing lost, one primary")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("number", "when"), drawn("failover killed and aborted", CASES))
 def test_a_killed_failover_that_is_given_up_leaves_one_primary_and_says_so(sides, number, when, record):
     request = sides.request()

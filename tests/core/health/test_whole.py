@@ -59,6 +59,7 @@ def test_every_breakage_has_its_check():
     assert set(RED) == set(BREAKAGES)
 
 
+@pytest.mark.seeded(2)
 @pytest.mark.parametrize("breakage", RED)
 def test_exactly_the_right_check_is_red(run, sandbox, breakage):
     sandbox.break_(breakage)
@@ -134,6 +135,7 @@ DEAD = ("silent_port", "closed_port", "garbage_port", "slow_port")
 TARGETS = (("tdev_postgres", "database"), ("tdev_api", "api"), ("tdev_aws", "objects"))
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize(
     ("connection", "need", "how"),
     [case for target in TARGETS for case in drawn(target[0], [(*target, how) for how in DEAD])],

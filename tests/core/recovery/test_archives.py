@@ -69,6 +69,7 @@ def test_a_set_is_no_archive():
     assert restore_kind("backup-20251101.tar.gz") is ArchiveRestore
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("key", [KEY, "backup-20251101.tar.gz"])
 def test_an_archive_of_the_guide_is_restored_beside_and_into_a_scratch_place(day, plain_sql, stored, key):
     big = b"x" * 9_000_000
@@ -94,6 +95,7 @@ def test_an_archive_of_the_guide_is_restored_beside_and_into_a_scratch_place(day
         assert restore.restore_database() == restored, "done once more, it is the same"
 
 
+@pytest.mark.seeded(2)
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [

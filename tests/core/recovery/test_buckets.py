@@ -58,6 +58,7 @@ def test_large_objects_come_back_too(day, bucket, agents):
     assert keys(day, bucket) == keys(day, day.settings.buckets.checkpoints)
 
 
+@pytest.mark.faults
 def test_newer_and_surplus_stay_unless_asked(day, bucket, agents):
     agents(restore_bucket)
     client, (first, second, *_) = day.house.client, keys(day, bucket)
@@ -112,6 +113,7 @@ def test_a_bucket_that_is_gone_and_a_snapshot_that_never_was_are_refused(day, ag
         agents(plan_bucket, "agentz")
 
 
+@pytest.mark.faults
 def test_an_object_uploaded_in_parts_is_the_same_when_it_comes_back_in_one(day, bucket):
     content = os.urandom(6 * 1024 * 1024)
     client = day.house.client

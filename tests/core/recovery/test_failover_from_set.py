@@ -131,6 +131,7 @@ def test_the_newest_proven_set_serves_on_the_other_side(elsewhere):
     assert owner == "t_developer"
 
 
+@pytest.mark.faults
 def test_the_buckets_come_from_the_set_when_the_old_ones_are_gone(elsewhere):
     elsewhere.agents_bucket = "t-developer-agents-gone"
     request = elsewhere.request()
@@ -144,6 +145,7 @@ def test_the_buckets_come_from_the_set_when_the_old_ones_are_gone(elsewhere):
     elsewhere.step(request, "settle")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("reached", drawn("failover from a set taken back", ["fence", "sync"]))
 def test_what_ends_before_the_names_are_given_is_taken_back(elsewhere, reached):
     request = elsewhere.request()
@@ -154,6 +156,7 @@ def test_what_ends_before_the_names_are_given_is_taken_back(elsewhere, reached):
     assert elsewhere.databases() == {"postgres"}
 
 
+@pytest.mark.faults
 def test_a_settle_that_could_not_drop_what_was_restored_is_done_again(elsewhere, monkeypatch):
     request = elsewhere.request()
     elsewhere.steps(request, "look", "approve", "fence", "sync")
@@ -169,6 +172,7 @@ def test_a_settle_that_could_not_drop_what_was_restored_is_done_again(elsewhere,
     assert elsewhere.databases() == {"postgres"}
 
 
+@pytest.mark.faults
 def test_a_restore_that_died_is_made_anew_by_its_retry(elsewhere):
     request = elsewhere.request()
     elsewhere.steps(request, "look", "approve", "fence")

@@ -136,6 +136,7 @@ def oid_of(day, name):
         return row and row[0]
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("people", [[], ["deputy"], ["deputy", "deputy"], ["deputy", "lead"], ["deputy", "somebody"]])
 def test_too_few_approvals_keep_the_live_database(day, live, people):
     with day.restore(database="live", no_safety_set=True) as restore:
@@ -182,6 +183,7 @@ def test_the_live_database_is_replaced_between_stop_and_start(day, live):
     assert oid_of(day, "t_developer") == restored.oid
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("step", ["take_place", "open_to_the_application"])
 def test_what_fails_on_the_way_is_settled(day, live, monkeypatch, step):
     request = day.request(database="live", no_safety_set=True)
@@ -201,6 +203,7 @@ def test_what_fails_on_the_way_is_settled(day, live, monkeypatch, step):
     day.system.database().close()
 
 
+@pytest.mark.faults
 def test_a_service_that_does_not_stop_keeps_the_live_database(day, live):
     day.changes = {"service_stop": ("true", "{service}"), "service_seconds": 1.0}
     with day.restore(database="live", no_safety_set=True) as restore:

@@ -71,6 +71,7 @@ def test_every_scanner_is_here():
     assert all(one.about and one.install and one.canary for one in all_scanners())
 
 
+@pytest.mark.seeded(30)
 @pytest.mark.parametrize("scanner", PROGRAMS)
 @pytest.mark.parametrize("how", MISBEHAVIOURS)
 def test_a_program_that_misbehaves_is_not_green(weak, scanner, how):

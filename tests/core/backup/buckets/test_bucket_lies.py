@@ -92,6 +92,7 @@ def test_an_object_that_changes_without_end_is_not_in_the_set_and_is_said(world)
     assert "changes faster than it can be copied" in report.result().summary
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("key", ["src/0003.py", "weights/1.bin"])
 def test_what_is_listed_and_cannot_be_read_is_critical(world, key):
     world.put(EVERYTHING)
@@ -152,6 +153,7 @@ def test_a_store_that_copies_nothing_is_caught_when_the_set_is_read_back_and_by_
     assert world.verify()["copies"] == 3
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("etag", ["md5", "multipart", "kms"])
 def test_a_store_that_copies_something_else_of_the_same_length_is_caught(world, etag):
     world.put(EVERYTHING)
@@ -218,6 +220,7 @@ def copied(source, kind):
     return type(source)(source.key, source.size_bytes, etag, source.modified)
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("etag", ["multipart", "kms"])
 def test_etags_that_are_no_md5_raise_no_false_alarm(world, etag):
     world.put(EVERYTHING)
@@ -285,6 +288,7 @@ def keeping_etags(world, keys):
     world.store.read_many, world.store.copy = reads, copy
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("key", ["src/0000.py", "src/0039.py", "weights/1.bin"])
 def test_a_store_that_keeps_etag_and_size_and_changes_the_content_is_caught_within_reverify_days(world, key):
     world.put(EVERYTHING)
@@ -339,6 +343,7 @@ def test_a_listing_out_of_order_is_refused(world):
     assert not any("index" in key for key in world.stored())
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("where", ["read_many", "copy", "upload"])
 def test_a_store_that_is_away_ends_the_run_and_leaves_no_index(world, where):
     world.put(EVERYTHING)

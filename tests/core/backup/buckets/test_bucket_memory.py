@@ -118,6 +118,7 @@ def test_an_unchanged_bucket_of_120_000_objects(tmp_path):
     assert grown(store, 60_000) < 8
 
 
+@pytest.mark.faults
 def test_a_first_set_of_60_000_objects_of_which_some_are_large(tmp_path):
     store = Endless(tmp_path, 60_000, larger=10)
     _, report = take(store, FIRST, None)

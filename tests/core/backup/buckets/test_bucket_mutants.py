@@ -56,6 +56,7 @@ def test_what_is_whole_passes(taken):
     assert read_all_back(taken)["copies"] == 3
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("mutant", HARMS)
 def test_harm_to_a_copy(taken, mutant):
     harm(taken, taken.place.key_of(taken.entry("weights/1.bin")), HARMS[mutant])
@@ -69,6 +70,7 @@ def test_harm_to_a_copy(taken, mutant):
     caught_by_the_rotation(taken, at_least=1)
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("mutant", HARMS)
 def test_harm_to_a_pack(taken, mutant):
     entry = taken.entry("src/0038.py")
@@ -96,6 +98,7 @@ def caught_by_the_rotation(world, *, at_least):
     assert world.take().verdict is Verdict.OK
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("key", ["src/0013.py", "weights/1.bin"])
 def test_a_flipped_byte_in_what_was_sealed(world, key):
     identity = pyrage.x25519.Identity.generate()
@@ -126,6 +129,7 @@ def test_two_copies_that_were_swapped(taken):
     caught_by_the_rotation(taken, at_least=2)
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("keys", [("src/0013.py", "src/0020.py"), ("weights/0.bin", "weights/1.bin")])
 def test_two_objects_that_an_index_takes_for_each_other(taken, keys):
     """The digests are all right: only the ETag of the source knows which content was whose."""
@@ -164,6 +168,7 @@ def test_a_member_that_was_exchanged_within_a_pack(taken):
     caught_by_the_rotation(taken, at_least=2)
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("how", ["flipped", "cut", "missing", "shorter"])
 def test_harm_to_the_index(taken, how):
     key = taken.place.folder_of(taken.newest.set_id) + taken.snapshot.index.key

@@ -159,6 +159,7 @@ def test_tar_gives_the_objects_back_without_us(world, tmp_path, locale):
     assert world.extracted(tmp_path, LC_ALL=locale) == contents
 
 
+@pytest.mark.faults
 def test_packs_are_closed_at_their_limit_and_several_of_them_come_back(world, tmp_path):
     contents = {f"{n:04d}": bytes([n % 256]) * (7 * KIB) for n in range(400)}
     world.put(contents)
@@ -330,6 +331,7 @@ def test_sealed_and_unchanged_ones_are_looked_at_live_where_the_identity_is(seal
     assert world.contents() == EVERYTHING
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("to", ["sealed", "plain", "others"])
 def test_a_set_refers_to_nothing_that_its_recipients_cannot_open(world, to):
     ours, theirs = (pyrage.x25519.Identity.generate() for _ in range(2))

@@ -37,6 +37,7 @@ def world(moto):
         yield World(store, *names)
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("size", [10, 9 * KIB], ids=["packed", "copied"])
 def test_every_key_comes_back(world, size, tmp_path):
     contents = {key: key.encode().ljust(size, b".") for key in KEYS}

@@ -150,6 +150,7 @@ def _all_types(admin: psycopg.Connection) -> list[str]:
     return able
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("version", [16, 18])
 def test_every_type_survives_a_dump_and_every_value_counts(
     version: int, cluster: Cluster, request: pytest.FixtureRequest, make_source: SourceOf, copied: Copied

@@ -119,6 +119,7 @@ def _answer(conninfo, query):
         return connection.execute(query).fetchall()
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_stock_programs_restore_a_dump(jobs, dump, sql, database, cluster, s3_server, bucket, tmp_path):
     sql(
@@ -149,6 +150,7 @@ def test_stock_programs_restore_a_dump(jobs, dump, sql, database, cluster, s3_se
     cluster.drop_database(target["dbname"])
 
 
+@pytest.mark.faults
 def test_five_thousand_large_objects_become_a_few_tars(dump, sql, bucket, database, s3_server, tmp_path):
     sql("SELECT lo_from_bytea(0, repeat(i::text, 20)::bytea) FROM generate_series(1, 5000) i")
     result = dump(changed={"pack_mb": 2})
@@ -303,6 +305,7 @@ def test_a_lease_lost_while_it_completes_leaves_nothing(dump, sql, store, bucket
     assert _nothing_stored(store, bucket)
 
 
+@pytest.mark.faults
 def test_a_store_that_hangs_ends_it_in_bounded_time_with_bounded_disk(
     dump, sql, store, bucket, s3_server, s3_port, helpers, monkeypatch
 ):
@@ -383,6 +386,7 @@ def fake(tmp_path):
     return work
 
 
+@pytest.mark.seeded(2)
 @pytest.mark.parametrize(
     ("script", "error", "words"),
     [

@@ -85,6 +85,7 @@ def _put(store: S3BackupStore, bucket: str, folder: str, key: str, body: bytes) 
     return StoredFile(key=key, size_bytes=len(body), sha256=digest_of(body))
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize(
     ("version", "encrypted", "more"),
     [

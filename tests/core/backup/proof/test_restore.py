@@ -78,6 +78,7 @@ def _largest(dump: DatabaseDump) -> StoredFile:
     return max(dump.files, key=lambda file: file.size_bytes)
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_everything_comes_back(
     cluster: Cluster, filled: str, scratch: ScratchServer, tmp_path: Path, *, encrypted: bool
@@ -108,6 +109,7 @@ def _flip(body: bytes) -> bytes:
     return body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
 
 
+@pytest.mark.seeded(2)
 @pytest.mark.parametrize("which", ["toc.dat", "small-1.tar", "largest"])
 @pytest.mark.parametrize("how", ["flipped", "truncated", "missing", "swapped"])
 def test_a_damaged_object_is_named(
@@ -298,6 +300,7 @@ def _commands_with(folder: Path) -> list[str]:
     return commands
 
 
+@pytest.mark.faults
 def test_a_thousand_tables_as_fifos(
     cluster: Cluster, database: dict[str, Any], scratch: ScratchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,7 @@ def test_a_dry_run_says_what_it_would_do(modern, modern_source, thin, rebuild):
     assert set(rebuild(modern_source)) == {"t_thin"}
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize(
     ("name", "why"),
     [

@@ -85,6 +85,7 @@ def change(world):
     )
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("moment", FORWARD)
 def test_killed_on_the_way_the_next_run_goes_on(metrics, database, s3_server, tmp_path, moment):
     kill(metrics, database, s3_server, tmp_path, moment)

@@ -34,6 +34,7 @@ def check_nothing_was_exchanged(world, rows):
     assert "partition_switched" not in [line[0] for line in world.journal]
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize(
     ("step", "statements", "sentence"),
     [

@@ -109,6 +109,7 @@ def test_numbers_truth_and_moments_have_types_of_their_own_in_the_archive(everyt
     assert schema.field("c6").type == pa.string(), "numeric is text: a decimal of Parquet has no NaN and one scale"
 
 
+@pytest.mark.faults
 def test_a_page_is_smaller_where_rows_are_large(world):
     world.sql.execute("CREATE TABLE metrics (id int PRIMARY KEY, at timestamptz, body text)")
     world.sql.execute("ALTER TABLE metrics ALTER body SET STORAGE EXTERNAL")

@@ -35,6 +35,7 @@ def with_store(world, word, then, **options):
     return replace(world.ports, store=Store(world, word, then, **options))
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize(
     "word", ["plan.json", "part-00001.parquet.json", "archive.json", "progress.json", "receipt.json"]
 )

@@ -84,6 +84,7 @@ def check(world: World, before: dict[str, str]):
     assert back.items() <= before.items(), "what was archived came back as it was"
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_the_next_try_ends_it(metrics, database, s3_server, tmp_path, moment):
     before = metrics.rows()
@@ -94,6 +95,7 @@ def test_killed_the_next_try_ends_it(metrics, database, s3_server, tmp_path, mom
     check(again, before)
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("moment", PARTITION_MOMENTS)
 def test_killed_around_a_partition(by_importance, database, s3_server, tmp_path, moment):  # noqa: F811  the fixture
     before = by_importance.rows()
@@ -104,6 +106,7 @@ def test_killed_around_a_partition(by_importance, database, s3_server, tmp_path,
     assert by_importance.count(table="pg_inherits", where="inhdetachpending") == 0
 
 
+@pytest.mark.faults
 def test_killed_again_and_again_it_ends_all_the_same(metrics, database, s3_server, tmp_path):
     before = metrics.rows()
     for moment in (

@@ -159,6 +159,7 @@ def test_a_detachment_that_an_earlier_run_left_half_done_is_ended_by_the_next(by
     assert by_importance.count(table="pg_inherits", where="inhdetachpending") == 0
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_cut_off_between_detach_and_drop_the_next_try_ends_it(by_importance, at):
     """The store goes at one of the notes around the first partition."""

@@ -236,6 +236,7 @@ def test_what_our_session_hides_is_proven_by_the_files(tuned):
     assert tuned.running("statement_timeout") == "1h"
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_killed_around_alter_system_the_retry_finishes_and_undo_knows_the_former_value(tuned, moment):
     with tuned.sql() as sql:
@@ -257,6 +258,7 @@ def test_killed_around_alter_system_the_retry_finishes_and_undo_knows_the_former
     assert tuned.running("work_mem") == "5MB"
 
 
+@pytest.mark.faults
 def test_what_was_done_half_can_be_taken_back_without_finishing_it(tuned):
     request = tuned.request(names=("work_mem",))
     tuned.step(request, "look")

@@ -78,6 +78,7 @@ def test_nobody_s_or_the_requester_s_word_is_not_enough(tuned):
     assert "shared_buffers" not in tuned.auto
 
 
+@pytest.mark.faults
 def test_outside_the_window_it_is_refused_unless_now_was_asked_for(tuned):
     monday = {"clock": lambda: SUNDAY.replace(day=30)}
     with pytest.raises(InputError, match="the maintenance window opens at 2026-12-06 02:00 UTC"):
@@ -132,6 +133,7 @@ def test_without_a_service_the_restart_is_only_printed(tuned):
         tuned.step(asked(tuned), "look", settings=settings)
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize(
     "recommended",
     [{"shared_buffers": "300GB"}, {"shared_preload_libraries": "no_such_library"}],
@@ -180,6 +182,7 @@ def test_what_somebody_else_left_waiting_for_a_restart_is_not_brought_in_with_ou
         tuned.step(asked(tuned), "look")
 
 
+@pytest.mark.faults
 def test_what_runs_already_needs_no_restart(tuned):
     """Somebody took it out of the file since the last restart."""
     assert tuned.all_steps(asked(tuned)).verdict == "OK"
@@ -191,6 +194,7 @@ def test_what_runs_already_needs_no_restart(tuned):
     assert tuned.seen().server.started_at == started_at
 
 
+@pytest.mark.faults
 def test_a_server_that_stays_down_with_its_former_file_too_is_said_loudly_and_a_retry_goes_on(tuned):
     with tuned.sql() as sql:
         sql.execute("GRANT ALTER SYSTEM ON PARAMETER shared_preload_libraries TO dba")
@@ -263,6 +267,7 @@ def test_a_server_that_was_left_down_in_the_middle_of_its_restart_is_started(tun
     assert tuned.step(request, "result").verdict == "OK"
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("event", ["tuning_set", "tuning_restart"])
 def test_killed_before_a_step_the_retry_finishes(tuned, event):
     request = asked(tuned)
@@ -325,6 +330,7 @@ def standby(tuned, supervisor):
     made.stop()
 
 
+@pytest.mark.faults
 def test_a_raised_max_connections_goes_to_standbys_first(tuned, standby):
     settings = tuned.settings(database={"max_connections": 220})
     with pytest.raises(InputError, match=r"follow this server and tuning.standby_connections lists 0"):
