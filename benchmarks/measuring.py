@@ -202,7 +202,9 @@ def _disk_bytes(folder: Path) -> int:
     for where, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.lstat(os.path.join(where, name)).st_blocks * _DISK_BLOCK  # noqa: PTH118  (5,000 files)
+                found = os.lstat(os.path.join(where, name))  # noqa: PTH118  (5,000 files)
+                # Some file systems give a file its blocks only when they write it back.
+                total += max(found.st_size, found.st_blocks * _DISK_BLOCK)
             except OSError:
                 continue
     return total

@@ -29,7 +29,7 @@ def programs_that_read_zstd() -> Path | None:
     return None
 
 
-@pytest.mark.seeded
+@pytest.mark.faults
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("reads_zstd", [False, True])
 def test_a_set_is_restored_by_the_commands_of_the_page(tmp_path, reads_zstd):

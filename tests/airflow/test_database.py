@@ -51,6 +51,7 @@ def metrics(house):
         ).fetchone()
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(900)
 def test_a_dry_run_says_it_the_run_does_it_and_what_was_archived_comes_back(bloated):
     house = bloated

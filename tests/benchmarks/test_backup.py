@@ -106,6 +106,7 @@ def test_psql_restores_the_same(on, tmp_path):
     assert done.cpu.server > 0
 
 
+@pytest.mark.faults
 def test_a_rival_that_fails_is_not_measured(on):
     with pytest.raises(RuntimeError, match="A rival failed"):
         rivals._measured(on, "pg_dump no_such_database | cat")

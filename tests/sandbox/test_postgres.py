@@ -87,14 +87,14 @@ def test_alter_system_has_the_last_word(own_cluster):
 
 
 def test_passwords_count_and_databases_are_closed(cluster):
-    cluster.create_role("stranger")
+    cluster.create_role("outsider")
     try:
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-            psycopg.connect(**{**cluster.conninfo(user="stranger"), "password": "wrong"})
+            psycopg.connect(**{**cluster.conninfo(user="outsider"), "password": "wrong"})
         cluster.create_database("closed")
         with pytest.raises(psycopg.OperationalError, match="permission denied"):
-            cluster.connect("closed", user="stranger")
+            cluster.connect("closed", user="outsider")
     finally:
         cluster.drop_database("closed")
         with cluster.connect() as connection:
-            connection.execute("DROP ROLE stranger")
+            connection.execute("DROP ROLE outsider")

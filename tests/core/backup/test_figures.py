@@ -160,6 +160,7 @@ def test_protection_is_told(found, verdict, words):
     assert words in result.summary
 
 
+@pytest.mark.faults
 def test_a_rule_that_eats_back_ups_is_found_in_a_real_bucket(supervisor):
     planes = ControlPlanes(supervisor, name="figures-moto").start()
     with open_store(planes.endpoint_url, "test", "test") as store:

@@ -180,6 +180,7 @@ def test_what_is_not_there_is_refused_by_name(house):
         house.take(buckets=("payroll",))
 
 
+@pytest.mark.faults
 def test_writers_at_full_speed_change_nothing_in_the_set(house):
     stop, rounds = threading.Event(), []
 

@@ -210,6 +210,7 @@ def test_a_mutant_that_nobody_notices_is_critical(rehearsed, monkeypatch):
     assert "NOT noticed" in summary(outcome.results, "drill.sabotage")
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize(
     ("application", "says"),
     drawn(

@@ -121,6 +121,7 @@ def test_while_one_is_under_way_no_other_begins_and_a_newer_one_ends_the_older(s
             sides.step(first, step)
 
 
+@pytest.mark.faults
 def test_a_dead_primary_is_left_behind_and_the_loss_is_told(sides):
     request = sides.request(planned=False)
     with Writer(sides) as writer:

@@ -200,6 +200,7 @@ def test_a_password_that_bandit_quotes_is_kept_nowhere(ward):
     assert "hunter2" not in str([one.to_json() for one in scan.findings]) + str(scan.result.to_json())
 
 
+@pytest.mark.seeded
 @pytest.mark.parametrize("missing", ["etc/os-release", "var/lib/dpkg/status"])
 def test_an_image_whose_system_is_not_judged_is_not_green(ward, missing):
     files = {name: body for name, body in DEBIAN.items() if name not in {missing, "etc/debian_version"}}

@@ -141,6 +141,7 @@ def test_a_scanner_that_fails_closes_nothing_and_the_others_go_on(days):
     assert failed[OPEN].verdict is Verdict.UNKNOWN, "what is open is not known when nobody has looked"
 
 
+@pytest.mark.faults
 def test_another_pipelines_report_is_taken_in_while_it_is_young(days):
     report = ScanReport(name="semgrep", target="shop", sarif=f"s3://{days.bucket}/semgrep.sarif", days=2)
     security = days.settings.security.model_copy(
@@ -183,6 +184,7 @@ def test_without_targets_nothing_is_green(days):
     assert result.verdict is Verdict.UNKNOWN
 
 
+@pytest.mark.faults
 def test_old_feeds_are_told_and_used(days):
     (days.home / "kev.json").write_text(
         '{"dateReleased": "2020-01-01T00:00:00Z", "vulnerabilities": [{"cveID": "CVE-2018-18074"}]}'
