@@ -17,6 +17,8 @@ CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item
 | `performance_analysis.judge` | a statement, checkpoint, lock or table is out of bounds, or a look could not be taken | read the report |
 | `security_scan.scan` | the ledger could not take the findings, or the waivers' file is wrong (see its log) | mend that; clear it |
 | `security_scan.judge` | a scanner could not prove that it looked, or a finding is past its due date | read the report |
+| `certificate_management.manage` | the ledger is away (see its log) | clear it: a renewal that was begun goes on |
+| `certificate_management.judge` | a certificate ends soon, is refused, or was not renewed | read the report: it says what is served now |
 | `backup_proven` | nothing proven to announce | as above |
 
 Started by hand, the form asks which items to do. Scheduled runs do what their slot says.
@@ -32,6 +34,7 @@ from tdev_operators.operators.backup import (
     BackupVerifyOperator,
     backup_form,
 )
+from tdev_operators.operators.certificates import CertificateManageOperator
 from tdev_operators.operators.health import HealthCheckOperator
 from tdev_operators.operators.items import CloseRunOperator, Item
 from tdev_operators.operators.schedule import MAY_START, CalendarTimetable, item_deadlines, item_form
@@ -44,6 +47,7 @@ CALENDAR = Calendar(
         "health_check": Slot("0 9 * * *", minutes=15, priority="critical", owner="DevOps"),
         "performance_analysis": Slot("0 14 * * *", minutes=20, priority="medium", owner="Engineering"),
         "security_scan": Slot("0 17 * * *", minutes=15, priority="high", owner="Security"),
+        "certificate_management": Slot("0 17 * * *", minutes=15, priority="high", owner="Security"),
         "backup": Slot("0 21 * * *", minutes=45, priority="critical", owner="DevOps"),
         "backup_verification": Slot("0 22 * * *", minutes=10, priority="critical", owner="DevOps"),
     },
@@ -51,7 +55,7 @@ CALENDAR = Calendar(
 
 with DAG(
     dag_id="tdev_daily",
-    description="Every day: health check, performance analysis, security scan, back-up and its verification",
+    description="Every day: health check, performance analysis, security scan, certificates, back-up and its verification",
     schedule=CalendarTimetable(CALENDAR),
     deadline=item_deadlines(CALENDAR),
     params=item_form(CALENDAR) | backup_form(),
@@ -71,6 +75,9 @@ with DAG(
     with Item(CALENDAR, "security_scan") as security_scan:
         SecurityScanOperator(task_id="scan", pool="tdev_checks")
 
+    with Item(CALENDAR, "certificate_management") as certificate_management:
+        CertificateManageOperator(task_id="manage", pool="tdev_checks")
+
     with Item(CALENDAR, "backup") as backup:
         BackupTakeOperator(task_id="take", pool="tdev_backups")
 
@@ -81,4 +88,12 @@ with DAG(
     close_run = CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
 
     backup_verification >> backup_proven
-    [health_check, performance_analysis, security_scan, backup, backup_verification, backup_proven] >> close_run
+    [
+        health_check,
+        performance_analysis,
+        security_scan,
+        certificate_management,
+        backup,
+        backup_verification,
+    ] >> close_run
+    backup_proven >> close_run

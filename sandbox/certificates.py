@@ -1,17 +1,22 @@
 """A private certificate authority with an intermediate, as public ones have it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _CA_LIFE = timedelta(days=3_650)
 
 
-class _Signer(NamedTuple):
+class Signer(NamedTuple):
+    """An authority's certificate and key."""
+
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
@@ -22,32 +27,42 @@ class Authority:
     def __init__(self) -> None:
         """Make root and intermediate, valid for ten years."""
         self._root = _signer("T-Developer Sandbox Root", None)
-        self._intermediate = _signer("T-Developer Sandbox Intermediate", self._root)
+        self.intermediate = _signer("T-Developer Sandbox Intermediate", self._root)
 
     @property
     def root_pem(self) -> bytes:
         """The root's certificate: what a client has to trust."""
         return _pem(self._root.certificate)
 
-    def issue(self, name: str, *, since: datetime, until: datetime) -> bytes:
+    def issue(
+        self,
+        name: str,
+        *,
+        since: datetime,
+        until: datetime,
+        key: PrivateKey | None = None,
+        extensions: Sequence[x509.ExtensionType] = (),
+    ) -> bytes:
         """Return a PEM with key, leaf and intermediate for a host name, valid from `since` to `until`."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        leaf = (
-            _builder(name, self._intermediate.certificate.subject, key, since, until)
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        builder = (
+            _builder(name, self.intermediate.certificate.subject, key, since, until)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(ca=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(_identifier_of_issuer(self._intermediate.key), critical=False)
-            .sign(self._intermediate.key, hashes.SHA256())
+            .add_extension(_identifier_of_issuer(self.intermediate.key), critical=False)
         )
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
+        leaf = builder.sign(self.intermediate.key, hashes.SHA256())
         secret = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        return secret + _pem(leaf) + _pem(self._intermediate.certificate)
+        return secret + _pem(leaf) + _pem(self.intermediate.certificate)
 
 
-def _signer(name: str, parent: _Signer | None) -> _Signer:
+def _signer(name: str, parent: Signer | None) -> Signer:
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
     since = now - timedelta(days=400)  # before every leaf, the expired ones included
@@ -60,11 +75,11 @@ def _signer(name: str, parent: _Signer | None) -> _Signer:
         .add_extension(_identifier_of_issuer(signing_key), critical=False)
         .sign(signing_key, hashes.SHA256())
     )
-    return _Signer(certificate, key)
+    return Signer(certificate, key)
 
 
 def _builder(
-    name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, since: datetime, until: datetime
+    name: str, issuer: x509.Name, key: PrivateKey, since: datetime, until: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

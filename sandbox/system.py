@@ -282,6 +282,19 @@ class Sandbox:
                     {"name": "t-developer source", "kind": "source", "archive": f"s3://{RELEASES_BUCKET}/{SOURCE}"},
                 ],
             },
+            "certificates": {
+                "acm": True,
+                "managed": [
+                    {
+                        "name": name,
+                        "port": self.tls.port,
+                        "renewal": "itself",
+                        "host": "sandbox",
+                        "file": str(self.tls.file_of(name)),
+                    }
+                    for name in PUBLIC_NAMES
+                ],
+            },
             "public_names": [{"name": name, "port": self.tls.port} for name in PUBLIC_NAMES],
             "dns": {"resolver": f"{self.names.host}:{self.names.port}"},
             "tls": {"ca_file": str(self.tls.ca_file)},

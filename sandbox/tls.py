@@ -40,16 +40,17 @@ class TlsEnds(PythonPart):
 
     def served(self, name: str) -> bytes:
         """Return the PEM (key and chain) that is served for a name, for a later `restore`."""
-        return self._file(name).read_bytes()
+        return self.file_of(name).read_bytes()
 
     def restore(self, name: str, pem: bytes) -> None:
         """Serve this PEM (key and chain) for a name."""
         unfinished = self.folder / "unfinished"
         unfinished.touch(mode=0o600)
         unfinished.write_bytes(pem)
-        unfinished.replace(self._file(name))
+        unfinished.replace(self.file_of(name))
 
-    def _file(self, name: str) -> Path:
+    def file_of(self, name: str) -> Path:
+        """Return where a name's key and chain stand."""
         return self.folder / f"{name}.pem"
 
     def _environment(self) -> Mapping[str, str]:

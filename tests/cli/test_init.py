@@ -56,6 +56,7 @@ def test_its_life(house):
     assert sorted(query(system, "ledger", "select tier, item, cron from maintenance.calendar")) == [
         ("daily", "backup", "0 21 * * *"),
         ("daily", "backup_verification", "0 22 * * *"),
+        ("daily", "certificate_management", "0 17 * * *"),
         ("daily", "health_check", "0 9 * * *"),
         ("daily", "performance_analysis", "0 14 * * *"),
         ("daily", "security_scan", "0 17 * * *"),

@@ -230,3 +230,90 @@ def test_ends_are_probed_side_by_side(authority: Authority, probe: TlsProbe, ser
     for thread in threads:
         thread.join()
     assert refusals == [""] * 6
+
+
+def _before_tls(*talk: tuple[bytes, bytes], greeting: bytes = b"") -> Callable[[socket.socket], None]:
+    """Return what a server says before the handshake: to each line its answer."""
+
+    def begin(line: socket.socket) -> None:
+        if greeting:
+            line.sendall(greeting)
+        for asked, answer in talk:
+            heard = b""
+            while len(heard) < len(asked):
+                piece = line.recv(len(asked) - len(heard))
+                if not piece:
+                    return
+                heard += piece
+            assert heard == asked
+            line.sendall(answer)
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("protocol", "begin"),
+    [
+        (
+            "smtp",
+            _before_tls(
+                (b"EHLO probe.invalid\r\n", b"250-mx\r\n250-SIZE 5\r\n250 STARTTLS\r\n"),
+                (b"STARTTLS\r\n", b"220 go ahead\r\n"),
+                greeting=b"220-mx\r\n220 ready\r\n",
+            ),
+        ),
+        (
+            "imap",
+            _before_tls((b"a STARTTLS\r\n", b"* CAPABILITY IMAP4rev1\r\na OK begin\r\n"), greeting=b"* OK ready\r\n"),
+        ),
+        ("postgres", _before_tls((b"\x00\x00\x00\x08\x04\xd2\x16\x2f", b"S"))),
+    ],
+)
+def test_an_end_that_begins_in_the_clear(
+    authority: Authority, probe: TlsProbe, listen: Any, tmp_path: Path, protocol: Any, begin: Any
+) -> None:
+    (tmp_path / "server.pem").write_bytes(authority.issue(NAME, since=NOW - DAY, until=NOW + 300 * DAY))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+
+    def talk(line: socket.socket) -> None:
+        begin(line)
+        with context.wrap_socket(line, server_side=True) as secured:
+            secured.recv(1)
+
+    port = listen(talk, socket.AF_INET).port
+    served = probe.probe(NAME, LOOPBACK, port, starttls=protocol)
+    assert (served.refusal, _names_in(served.chain)[0]) == ("", NAME)
+
+
+def test_a_real_postgresql_that_offers_no_tls_says_so(cluster: Any, probe: TlsProbe) -> None:
+    with pytest.raises(GarbledAnswerError, match="offers no TLS in postgres \\(it said 'N'\\)"):
+        probe.probe("localhost", LOOPBACK, cluster.port, starttls="postgres")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "begin", "said"),
+    [
+        ("smtp", _before_tls(greeting=b"554 no service\r\n"), "554 no service"),
+        ("smtp", _before_tls(greeting=b"220 " + b"x" * 5000), "xxxx"),
+        ("imap", _before_tls((b"a STARTTLS\r\n", b"a BAD what\r\n"), greeting=b"* OK ready\r\n"), "a BAD what"),
+        ("imap", _before_tls(greeting=b"* BYE " * 400 + b"\r\n"), "BYE"),
+    ],
+)
+def test_an_end_that_offers_no_tls_is_told_with_its_words(
+    probe: TlsProbe, listen: Any, protocol: Any, begin: Any, said: str
+) -> None:
+    with pytest.raises(GarbledAnswerError, match=said):
+        probe.probe(NAME, LOOPBACK, listen(begin, socket.AF_INET).port, starttls=protocol)
+
+
+def test_a_greeting_that_drips_in_costs_the_time_limit(listen: Any) -> None:
+    def talk(line: socket.socket) -> None:
+        for _ in range(100):
+            line.sendall(b"2")
+            time.sleep(0.1)
+
+    began = time.monotonic()
+    with pytest.raises(TargetTimeoutError):
+        TlsProbe(timeout_seconds=1).probe(NAME, LOOPBACK, listen(talk, socket.AF_INET).port, starttls="smtp")
+    assert time.monotonic() - began < 5

@@ -7,7 +7,7 @@ Rules for every adapter: bounded time (each call has a limit of its own), vendor
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 class Clock(Protocol):
@@ -152,11 +152,16 @@ class ServedCertificate:
     refusal: str = ""
 
 
+StartTls = Literal["", "imap", "postgres", "smtp"]
+
+
 class TlsProber(Protocol):
     """Looks at TLS ends."""
 
-    def probe(self, name: str, address: str, port: int) -> ServedCertificate:
+    def probe(self, name: str, address: str, port: int, *, starttls: StartTls = "") -> ServedCertificate:
         """Connect to an address with the name as SNI, take the served chain, and say whether chain and name hold.
+
+        With `starttls` the handshake is asked for first, in that protocol.
 
         Raises:
             TargetUnreachableError, TargetTimeoutError, GarbledAnswerError (no TLS spoken there),

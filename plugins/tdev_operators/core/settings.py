@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 
 from tdev_operators.core.backup.settings import BackupSettings
+from tdev_operators.core.certificates.settings import CertificateSettings
 from tdev_operators.core.database.capacity.settings import CapacitySettings
 from tdev_operators.core.database.care.settings import CareSettings
 from tdev_operators.core.database.performance.settings import PerformanceSettings
@@ -210,6 +211,7 @@ class Settings(Section):
     capacity: CapacitySettings
     tuning: TuningSettings
     security: SecuritySettings
+    certificates: CertificateSettings
     alerts: AlertSettings
     silences: tuple[Silence, ...] = ()
     out_of_scope: tuple[OutOfScopeSettings, ...] = ()
@@ -226,6 +228,17 @@ class Settings(Section):
         if name and name not in {host.name for host in self.hosts}:
             names = ", ".join(host.name for host in self.hosts)
             raise ValueError(f"recovery.database_host is {name!r}; write one of [[hosts]] ({names}), or nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_the_certificates_hosts(self) -> Self:
+        names = {host.name for host in self.hosts}
+        for entry in self.certificates.managed:
+            if entry.host and entry.host not in names:
+                raise ValueError(
+                    f"certificates.managed has {entry.title} on {entry.host!r}; write one of [[hosts]] "
+                    f"({', '.join(sorted(names))})"
+                )
         return self
 
     @field_validator("public_names")

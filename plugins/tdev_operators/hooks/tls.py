@@ -5,10 +5,12 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tdev_operators.core.errors import GarbledAnswerError, SetupMissingError, TargetTimeoutError, TargetUnreachableError
-from tdev_operators.core.ports import ServedCertificate
+from tdev_operators.core.ports import ServedCertificate, StartTls
+from tdev_operators.hooks.starttls import ask_for_tls
 
 _NO_ROUTE = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -24,18 +26,23 @@ class TlsProbe:
         self._ca_file = ca_file
         self._seconds = timeout_seconds
 
-    def probe(self, name: str, address: str, port: int) -> ServedCertificate:
+    def probe(self, name: str, address: str, port: int, *, starttls: StartTls = "") -> ServedCertificate:
         """See `ports.TlsProber.probe`."""
         deadline = time.monotonic() + self._seconds
         what = f"The TLS end {name}:{port} at {address}"
         strict = self._strict()
+
+        def begun(line: socket.socket) -> None:
+            if starttls:
+                ask_for_tls(line, starttls, lambda: _remaining(deadline), what)
+
         try:
             try:
-                return _shake(strict, name, address, port, deadline=deadline)
+                return _shake(strict, name, (address, port), begun, deadline=deadline)
             except ssl.SSLEOFError:
                 raise
             except ssl.SSLError as refusal:
-                return _shake(_lenient(), name, address, port, deadline=deadline, refusal=_reason(refusal))
+                return _shake(_lenient(), name, (address, port), begun, deadline=deadline, refusal=_reason(refusal))
         except TimeoutError:
             raise TargetTimeoutError(
                 f"{what} did not finish a handshake within {self._seconds:g} s; see whether a TLS server listens there."
@@ -76,9 +83,16 @@ def _lenient() -> ssl.SSLContext:
 
 
 def _shake(
-    context: ssl.SSLContext, name: str, address: str, port: int, *, deadline: float, refusal: str = ""
+    context: ssl.SSLContext,
+    name: str,
+    place: tuple[str, int],
+    begun: Callable[[socket.socket], None],
+    *,
+    deadline: float,
+    refusal: str = "",
 ) -> ServedCertificate:
-    with socket.create_connection((address, port), timeout=_remaining(deadline)) as line:
+    with socket.create_connection(place, timeout=_remaining(deadline)) as line:
+        begun(line)
         line.settimeout(_remaining(deadline))  # Python bounds the whole handshake by it, not each byte
         with context.wrap_socket(line, server_hostname=name) as secured:
             host, at = secured.getpeername()[:2]

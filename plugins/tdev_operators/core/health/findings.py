@@ -66,6 +66,10 @@ class Findings:
             return Verdict.OK
         return Verdict.UNKNOWN if value is None else judge(value, limits)
 
+    def measured(self, *figures: Measurement) -> None:
+        """Keep figures that were judged elsewhere."""
+        self._measurements.extend(figures)
+
     def found(self, verdict: Verdict, sentence: str) -> None:
         """Keep a sentence for a person; an OK finding needs none and is dropped."""
         if verdict is not Verdict.OK:

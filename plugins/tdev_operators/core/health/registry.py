@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tdev_operators.core.backup import check_names as backup
+from tdev_operators.core.certificates import check_names as certificates
 from tdev_operators.core.database import check_names as database
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.security import check_names as security
@@ -79,7 +80,9 @@ def refuse_unknown_names(settings: "Settings", known: Iterable[str]) -> None:
         for pattern in patterns
         if not (
             any(covers(pattern, name) for name in names)
-            or any(is_named(pattern) for is_named in (others, database.is_named, security.is_named))
+            or any(
+                is_named(pattern) for is_named in (others, certificates.is_named, database.is_named, security.is_named)
+            )
         )
     ]
     if wrong:

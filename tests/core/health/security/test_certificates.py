@@ -50,7 +50,7 @@ def look_at(ports, shipped, fakes):
                 raise by_address
             return tuple(by_address)
 
-        def probe(name, address, port):
+        def probe(name, address, port, *, starttls=""):
             served = by_address[address] if name.startswith("api.") else good
             if isinstance(served, Exception):
                 raise served

@@ -1,0 +1,185 @@
+"""Certificates, looked at and renewed in time: served = on disk = what is managed (guide: Certificate Management)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from cryptography import x509
+
+from tdev_operators.core.certificates.acm import CHECK as ACM
+from tdev_operators.core.certificates.acm import account_result, renew_by_acm
+from tdev_operators.core.certificates.check_names import name_of
+from tdev_operators.core.certificates.ends import End, look
+from tdev_operators.core.certificates.judging import RENEWERS, Case, result_of
+from tdev_operators.core.certificates.lifetime import Life
+from tdev_operators.core.certificates.ports import CertificatePorts
+from tdev_operators.core.certificates.reading import read_file
+from tdev_operators.core.certificates.renewal import Renewal
+from tdev_operators.core.certificates.revocation import Revocation, Revocations
+from tdev_operators.core.certificates.settings import ManagedCertificate
+from tdev_operators.core.errors import InputError, TdevError
+from tdev_operators.core.health.side_by_side import side_by_side
+from tdev_operators.core.reporting.wording import counted
+from tdev_operators.core.settings import Settings
+from tdev_operators.core.verdicts import CheckResult
+
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run shall do: everything that is due, or one certificate by its name; `forced`: due or not."""
+
+    only: str = ""
+    forced: bool = False
+    dry_run: bool = False
+
+
+def manage(
+    ports: CertificatePorts,
+    settings: Settings,
+    wanted: Wanted = Wanted(),
+    *,
+    switched_off: frozenset[str] = frozenset(),
+    note: Callable[[str, Mapping[str, Any]], None],
+    progress: Callable[[str], object] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[CheckResult, ...]:
+    """Look at every certificate, renew those that are due, look again, and judge. One result a certificate.
+
+    A renewal that fails is CRITICAL and keeps the former certificate; the others go on.
+
+    Raises:
+        InputError: `wanted.only` is none of the settings'. BusyError: see `check`.
+    """
+    entries = [one for one in _entries(settings) if name_of(one.title) not in switched_off]
+    if wanted.only:
+        entries = [one for one in entries if wanted.only in (one.name, one.title)]
+        if not entries:
+            names = ", ".join(one.title for one in _entries(settings))
+            raise InputError(f"{wanted.only!r} is no certificate of the settings; choose one of {names}.")
+    cases = _looked_at(ports, settings, entries)
+    progress(f"{counted(len(cases), 'end')} looked at")
+    for case in cases:
+        _renewed(case, ports, settings, wanted, note, progress, check)
+        check()
+    again = [case for case in cases if case.done or case.failed]
+    for case, fresh in zip(again, _looked_at(ports, settings, [case.entry for case in again]), strict=True):
+        case.looked, case.file = fresh.looked, fresh.file
+    if settings.certificates.revocation:
+        _ask_for_revocations(cases, ports, settings)
+    results = [result_of(case, settings, ports.system.clock(), _would(case, ports, settings, wanted)) for case in cases]
+    if settings.certificates.acm and not wanted.only and ACM not in switched_off:
+        results.append(account_result(ports, settings.health.security))
+    return tuple(results)
+
+
+def _entries(settings: Settings) -> list[ManagedCertificate]:
+    """Return what is managed, and the public names that are not: those are looked at as nobody's."""
+    managed = settings.certificates.managed
+    known = {entry.title.lower() for entry in managed}
+    others = [
+        ManagedCertificate(name=one.name, port=one.port, renewal="none")
+        for one in settings.public_names
+        if f"{one.name}:{one.port}".lower() not in known
+    ]
+    return [*managed, *others]
+
+
+def _end_of(entry: ManagedCertificate) -> End:
+    return End(entry.name, entry.port, entry.starttls)
+
+
+def _looked_at(ports: CertificatePorts, settings: Settings, entries: list[ManagedCertificate]) -> list[Case]:
+    looked = look(ports.system, [_end_of(entry) for entry in entries])
+    files = side_by_side(
+        {
+            entry: partial(_file_of, ports, settings, entry)
+            for entry in entries
+            if entry.file and entry.host in ports.system.hosts
+        },
+        at_most=_AT_ONCE,
+    )
+    return [Case(entry, looked[_end_of(entry)], files.get(entry)) for entry in entries]
+
+
+def _file_of(ports: CertificatePorts, settings: Settings, entry: ManagedCertificate) -> tuple[x509.Certificate, ...]:
+    return read_file(ports.system.hosts[entry.host], settings.certificates, entry.file)
+
+
+def _renewed(
+    case: Case,
+    ports: CertificatePorts,
+    settings: Settings,
+    wanted: Wanted,
+    note: Callable[[str, Mapping[str, Any]], None],
+    progress: Callable[[str], object],
+    check: Callable[[], None],
+) -> None:
+    entry = case.entry
+    if entry.renewal not in {"acm", "command"}:
+        if wanted.forced:
+            raise InputError(
+                f"{entry.title} is renewed by {RENEWERS[entry.renewal]}; give it renewal = 'command' or 'acm' in "
+                "certificates.managed."
+            )
+        return
+    try:
+        if entry.renewal == "acm":
+            if _is_due(case, ports, settings, wanted) and not wanted.dry_run:
+                case.done = renew_by_acm(ports, settings.certificates, entry, note=note, check=check)
+            return
+        renewal = Renewal(ports, settings, entry, forced=wanted.forced, note=note, progress=progress, check=check)
+        if not wanted.dry_run and (_is_due(case, ports, settings, wanted) or renewal.is_half_done):
+            case.done = renewal.carry_out()
+    except TdevError as error:
+        check()  # a lost lease is no fault of the certificate
+        case.failed = str(error)
+
+
+def _is_due(case: Case, ports: CertificatePorts, settings: Settings, wanted: Wanted) -> bool:
+    if wanted.forced:
+        return True
+    on_disk = [case.file[0]] if isinstance(case.file, tuple) and case.file else []
+    leaves = [one.leaf for one in case.looked.served.values()] + on_disk
+    now, limits = ports.system.clock(), settings.health.security
+    is_due = any(Life.of(one, now).is_due(limits) for one in leaves)
+    return is_due or _is_unserved(case, now, settings)
+
+
+def _is_unserved(case: Case, now: Any, settings: Settings) -> bool:
+    """Whether the file holds a newer one than what is served, so that a reload is all that is missing."""
+    if not isinstance(case.file, tuple) or not case.file or case.entry.renewal != "command":
+        return False
+    on_disk = case.file[0]
+    if Life.of(on_disk, now).is_due(settings.health.security):
+        return False
+    return any(one.leaf.not_valid_after_utc < on_disk.not_valid_after_utc for one in case.looked.served.values())
+
+
+def _ask_for_revocations(cases: list[Case], ports: CertificatePorts, settings: Settings) -> None:
+    asking = Revocations(ports.web, ports.system.clock(), int(settings.certificates.revocation_mb * 1024 * 1024))
+    chains = {
+        _end_of(case.entry): next((one.chain for one in case.looked.served.values() if not one.refusal), ())
+        for case in cases
+    }
+    jobs = {end: partial(asking.of, chain[0], chain[1]) for end, chain in chains.items() if len(chain) > 1}
+    answers = side_by_side(jobs, at_most=_AT_ONCE)
+    for case in cases:
+        answer = answers.get(_end_of(case.entry))
+        case.revocation = answer if isinstance(answer, Revocation) else None
+
+
+def _would(case: Case, ports: CertificatePorts, settings: Settings, wanted: Wanted) -> str:
+    """Say what would be done; nothing where it is done."""
+    entry = case.entry
+    if not wanted.dry_run:
+        return ""
+    if not _is_due(case, ports, settings, wanted):
+        return f"{entry.title} is not due: nothing would be done."
+    if entry.renewal == "acm":
+        return f"ACM would be asked to renew {entry.arn}."
+    if entry.renewal != "command":
+        return f"{entry.title} is due, and {RENEWERS[entry.renewal]} renews it."
+    return f"On {entry.host} would be run: {' '.join(entry.renew)}; then {' '.join(entry.reload)}."
