@@ -37,6 +37,12 @@ def _security() -> Iterable[Row]:
     return security.rows()
 
 
+def _certificates() -> Iterable[Row]:
+    from benchmarks import certificates  # noqa: PLC0415  the same
+
+    return certificates.rows()
+
+
 _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "parsing": parsing.rows,
     "health_check": health_check.rows,
@@ -45,6 +51,7 @@ _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "care": _care,
     "retention": _retention,
     "security": _security,
+    "certificates": _certificates,
 }
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from tdev_operators.core.errors import GarbledAnswerError, SetupMissingError, TargetTimeoutError, TargetUnreachableError
@@ -30,7 +31,7 @@ class TlsProbe:
         """See `ports.TlsProber.probe`."""
         deadline = time.monotonic() + self._seconds
         what = f"The TLS end {name}:{port} at {address}"
-        strict = self._strict()
+        strict = self._strict
 
         def begun(line: socket.socket) -> None:
             if starttls:
@@ -60,7 +61,9 @@ class TlsProbe:
                 f"{what} cannot be reached ({error.strerror or error}); see whether it listens."
             ) from None
 
+    @cached_property
     def _strict(self) -> ssl.SSLContext:
+        # Reading all of this machine's authorities takes longer than a handshake.
         context = ssl.create_default_context()
         try:
             if self._ca_file:
