@@ -10,6 +10,8 @@ CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item
 | `full_backup.take` | the full set was not completed or not verified; earlier sets are intact | see its log; clear it |
 | `full_backup.report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
 | `full_backup.judge` | the set is damaged or not equal to its source | read the report before you trust any back-up |
+| `security_audit.audit` | the ledger could not take the findings, or the waivers' file is wrong (see its log) | mend that; clear it |
+| `security_audit.judge` | something lies open, a finding is late, or nobody could look | read the report |
 | `performance_tuning.compare` | the database cannot be asked, or is a standby | see its log; clear it |
 | `performance_tuning.judge` | a configuration file would keep the database from starting, its pools do not fit, or nobody could look | read the report; `tdev_apply_tuning` applies what is recommended |
 | `metric_cleanup.clean` | database, store or ledger were away; what was removed so far is on the receipt | clear it: it goes on |
@@ -29,6 +31,7 @@ from tdev_operators.operators.database_care import DatabaseCareOperator, care_fo
 from tdev_operators.operators.items import CloseRunOperator, Item
 from tdev_operators.operators.metric_cleanup import MetricCleanupOperator
 from tdev_operators.operators.schedule import MAY_START, CalendarTimetable, item_deadlines, item_form
+from tdev_operators.operators.security import SecurityAuditOperator
 from tdev_operators.operators.tuning import TuningCompareOperator
 
 CALENDAR = Calendar(
@@ -36,6 +39,7 @@ CALENDAR = Calendar(
     period_days=7,
     items={
         "full_backup": Slot("0 3 * * 1", minutes=120, priority="high", owner="DevOps"),
+        "security_audit": Slot("0 4 * * 2", minutes=60, priority="high", owner="Security"),
         "performance_tuning": Slot("0 4 * * 3", minutes=120, priority="medium", owner="Engineering"),
         "metric_cleanup": Slot("30 3 * * 4", minutes=60, priority="medium", owner="DBA"),
         "database_optimization": Slot("0 4 * * 4", minutes=60, priority="medium", owner="DBA"),
@@ -44,7 +48,7 @@ CALENDAR = Calendar(
 
 with DAG(
     dag_id="tdev_weekly",
-    description="Every week: full back-up with its proof, tuning drift, old rows, care of the database",
+    description="Every week: full back-up with its proof, security audit, tuning drift, old rows, care of the database",
     schedule=CalendarTimetable(CALENDAR),
     deadline=item_deadlines(CALENDAR),
     params=item_form(CALENDAR) | care_form(),
@@ -58,6 +62,9 @@ with DAG(
     with Item(CALENDAR, "full_backup") as full_backup:
         FullBackupOperator(task_id="take", pool="tdev_backups")
 
+    with Item(CALENDAR, "security_audit") as security_audit:
+        SecurityAuditOperator(task_id="audit", pool="tdev_checks")
+
     with Item(CALENDAR, "performance_tuning") as performance_tuning:
         TuningCompareOperator(task_id="compare")
 
@@ -69,4 +76,4 @@ with DAG(
 
     close_run = CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
 
-    [full_backup, performance_tuning, metric_cleanup, database_optimization] >> close_run
+    [full_backup, security_audit, performance_tuning, metric_cleanup, database_optimization] >> close_run

@@ -57,8 +57,10 @@ class Airflow:
         self._tokens: dict[str, str] = {}
         self._settings_file = Path(environment["TDEV_SETTINGS"])
         change_settings(self._settings_file, {"alerts": {"ui_base_url": self.url}})
+        own = {"conn_type": "http", "host": self.url, "login": "admin", "password": self.passwords["admin"]}
         self.environment = {
             **environment,
+            "AIRFLOW_CONN_TDEV_AIRFLOW": json.dumps(own),
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": str(paused),

@@ -43,6 +43,12 @@ _NOT_IN_A_SANDBOX = [
         }
         for look in ("top_statements", "regressions", "new_statements")
     ),
+    {
+        "check": "audit.buckets",
+        "reason": "the sandbox's object store knows neither versions, encryption nor policies",
+        "owner": "Security",
+    },
+    {"check": "audit.packages", "reason": "the machine below a sandbox is its owner's matter", "owner": "DevOps"},
     {"check": "scan.pip_audit", "reason": "a sandbox does not reach PyPI's advisories", "owner": "Security"},
     {"check": "scan.safety", "reason": "a sandbox has no key of safety's", "owner": "Security"},
     {"check": "scan.dependency_check", "reason": "a sandbox has no copy of the NVD", "owner": "Security"},

@@ -39,8 +39,8 @@ READERS_ADDRESS = "team@t-developer.com"  # wants every report
 
 # What docs/privileges.md gives to who applies tuning: these settings, and to see what stands in the files.
 TUNING_GRANTS = (
-    "GRANT SELECT ON pg_file_settings TO dba",
-    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_reload_conf() TO dba",
+    "GRANT SELECT ON pg_file_settings, pg_hba_file_rules TO dba",
+    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_hba_file_rules(), pg_reload_conf() TO dba",
     "GRANT ALTER SYSTEM ON PARAMETER max_connections, shared_buffers, work_mem, maintenance_work_mem TO dba",
 )
 DATABASE_SERVICE = "postgresql-1"
@@ -277,6 +277,7 @@ class Sandbox:
             },
             "security": {
                 "cache_folder": str(self._scanners),
+                "audit": {"secret_folders": [str(self.logs)]},
                 "targets": [
                     {"name": "t-developer", "kind": "image", "archive": f"s3://{RELEASES_BUCKET}/{IMAGE}"},
                     {"name": "t-developer source", "kind": "source", "archive": f"s3://{RELEASES_BUCKET}/{SOURCE}"},

@@ -66,6 +66,8 @@ def test_its_life(house):
         ("weekly", "full_backup", "0 3 * * 1"),
         ("weekly", "metric_cleanup", "30 3 * * 4"),
         ("weekly", "performance_tuning", "0 4 * * 3"),
+        ("weekly", "security_audit", "0 4 * * 2"),
+        ("weekly", "security_audit", "0 4 * * 2"),
     ]
 
     with psycopg.connect(**system.control.conninfo("airflow"), autocommit=True) as metadata:

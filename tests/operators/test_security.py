@@ -57,3 +57,42 @@ def test_a_clean_release_a_weak_one_and_a_mended_one(tasks):  # noqa: F811  the 
 )
 def test_a_retry_is_of_its_runs_moment_and_what_is_cleared_later_of_now(run_after, at):
     assert moment_of_run(run_after, NOON) == at
+
+
+@pytest.mark.timeout(500)
+def test_the_weekly_audit_looks_at_everything_and_tells_all_that_is_open(tasks):  # noqa: F811  the fixture
+    from tdev_operators.operators.base import task_ports
+    from tdev_operators.operators.security import SecurityAuditOperator
+    from tdev_operators.operators.work import Job
+
+    def audited(run_id):
+        run = SimpleNamespace(dag_id="tdev_weekly", run_id=run_id, run_after=datetime.now(UTC))
+        ref = ItemRef("weekly", "tdev_weekly", run_id, "security_audit")
+        outcome = SecurityAuditOperator(task_id="audit").do(Job({"dag_run": run}, ref, task_ports(), lambda: None))
+        return outcome, {one.check: one for one in outcome.results}
+
+    body = source_of({"src/engine": "", "src/shell.py": "import subprocess\n\nsubprocess.call(input(), shell=True)\n"})
+    tasks.objects.client().put_object(Bucket=RELEASES_BUCKET, Key=SOURCE, Body=body)
+    outcome, found = audited("run-1")
+    assert {one.check for one in outcome.out_of_scope} >= {"audit.buckets", "audit.packages", "scan.safety"}
+    assert found["audit.airflow"].verdict is Verdict.UNKNOWN, "here is no Airflow"
+    assert found["audit.database_access"].verdict is Verdict.WARNING
+    assert any(line.startswith("grant: ") for line in found["audit.database_roles"].details)
+    assert found["audit.readable_secrets"].verdict is Verdict.OK
+    assert found["audit.software"].coverage.seen == ("t-developer", "t-developer source")
+    prefix = f"t-developer/sbom/{datetime.now(UTC):%Y-%m-%d}/"
+    bills = tasks.objects.client().list_objects_v2(Bucket="t-developer-backups", Prefix=prefix)["Contents"]
+    assert [one["Key"].removeprefix(prefix) for one in bills] == ["t-developer-source.cdx.json", "t-developer.cdx.json"]
+    assert any(line.startswith("open: HIGH B602 src/shell.py:3") for line in found["findings.open"].details)
+
+    _, again = audited("run-2")
+    assert "did not change" not in again["scan.bandit"].summary, "the audit skips nothing"
+    secret = tasks.logs / "leak.log"
+    secret.write_text("password=hunter2hunter2\n")
+    secret.chmod(0o644)
+    try:
+        _, leaking = audited("run-3")
+    finally:
+        secret.unlink()
+    assert leaking["audit.readable_secrets"].verdict is Verdict.CRITICAL
+    assert str(secret) in leaking["audit.readable_secrets"].summary

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tdev_operators import __version__
 from tdev_operators.cli import (
+    audit,
     backup,
     cleanup,
     drill,
@@ -21,6 +22,7 @@ from tdev_operators.cli import (
 from tdev_operators.core.errors import TdevError
 
 _COMMANDS = {
+    "audit": audit,
     "backup": backup,
     "cleanup": cleanup,
     "drill": drill,

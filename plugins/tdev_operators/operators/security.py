@@ -1,4 +1,4 @@
-"""The daily security scan as an operator (guide: Security Scanning)."""
+"""Security as operators (guide: Security Scanning): the daily scan, and the weekly audit."""
 
 from typing import TYPE_CHECKING
 
@@ -30,3 +30,42 @@ class SecurityScanOperator(ItemWorkOperator):
                 check=job.check,
             )
         return ItemOutcome(results, started_at, job.ports.clock(), off)
+
+
+class SecurityAuditOperator(ItemWorkOperator):
+    """Scans everything anew, and looks at who may do what, what lies open, and what changed since it was accepted."""
+
+    def do(self, job: Job) -> "ItemOutcome":
+        """Return the results of the audit's looks, and those of a scan that skips nothing."""
+        from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.security.audit.run import audit  # noqa: PLC0415
+        from tdev_operators.core.security.check_names import looks_switched_off, switched_off  # noqa: PLC0415
+        from tdev_operators.core.security.run import moment_of_run, scan_all  # noqa: PLC0415
+        from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
+        from tdev_operators.hooks.audit_assembly import audit_ports  # noqa: PLC0415
+        from tdev_operators.hooks.security_assembly import scan_ports  # noqa: PLC0415
+
+        started_at, connections = job.ports.clock(), airflow_connections()
+        at = moment_of_run(job.context["dag_run"].run_after, started_at)
+        looks_off, scans_off = looks_switched_off(job.settings), switched_off(job.settings)
+        with audit_ports(job.settings, connections) as ports:
+            looked = audit(
+                ports,
+                job.settings,
+                job.ports.ledger,
+                at=at,
+                switched_off=frozenset(one.check for one in looks_off),
+                progress=self.log.info,
+                check=job.check,
+            )
+        with scan_ports(job.settings, connections) as scanning:
+            scanned = scan_all(
+                scanning,
+                job.settings,
+                at=at,
+                whole=True,
+                switched_off=frozenset(one.check for one in scans_off),
+                progress=self.log.info,
+                check=job.check,
+            )
+        return ItemOutcome((*looked, *scanned), started_at, job.ports.clock(), (*looks_off, *scans_off))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from tdev_operators.core.database.check_names import parted
 from tdev_operators.core.security import reports, security_hub
+from tdev_operators.core.security.audit.looks import all_looks
 from tdev_operators.core.security.scanners import all_scanners
 from tdev_operators.core.verdicts import OutOfScope
 
@@ -19,17 +20,26 @@ FINDINGS = {
 
 def about() -> dict[str, str]:
     """Return every name with what it is about."""
-    return _scans() | FINDINGS
+    return _scans() | FINDINGS | _looks()
 
 
 def is_named(pattern: str) -> bool:
     """Whether a name of the settings, exact or `scan.*`, means something that scans report."""
-    return pattern in {"scan.*", "findings.*"} or pattern in about()
+    return pattern in {"scan.*", "findings.*", "audit.*"} or pattern in about()
 
 
 def switched_off(settings: "Settings") -> tuple[OutOfScope, ...]:
     """Return the scanners that `[[out_of_scope]]` switches off; what the ledger holds is always judged."""
     return parted(_scans(), settings)[1]
+
+
+def looks_switched_off(settings: "Settings") -> tuple[OutOfScope, ...]:
+    """Return the looks of the audit that `[[out_of_scope]]` switches off."""
+    return parted(_looks(), settings)[1]
+
+
+def _looks() -> dict[str, str]:
+    return {one.name: one.about for one in all_looks()}
 
 
 def _scans() -> dict[str, str]:

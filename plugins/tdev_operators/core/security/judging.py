@@ -14,14 +14,24 @@ from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Ver
 OPEN, WAIVERS = "findings.open", "findings.waivers"
 _SOON_DAYS = 14
 _BAD = (Severity.CRITICAL, Severity.HIGH, Severity.UNKNOWN)
+_OPEN_SHOWN = 500
+_ALSO = {Sort.OPEN: "open"}
 # What a daily report shows, in this order.
 _SHOWN = {Sort.LATE: "late", Sort.NEW: "new", Sort.BACK: "back", Sort.FIXED: "fixed", Sort.EXPIRING: "waiver ends"}
 
 
 def judge(
-    ledger: FindingsLedger, settings: Settings, waivers: Sequence[Waiver], at: datetime, not_seen: Mapping[str, str]
+    ledger: FindingsLedger,
+    settings: Settings,
+    waivers: Sequence[Waiver],
+    at: datetime,
+    not_seen: Mapping[str, str],
+    *,
+    everything: bool = False,
 ) -> tuple[CheckResult, CheckResult]:
     """Judge what is open after a merge, and the waivers. `not_seen` is what no scanner has looked at whole, and why.
+
+    With `everything` the first `_OPEN_SHOWN` of all that is open are told, too.
 
     Raises:
         TransientError, SetupMissingError, AccessDeniedError: the ledger's database.
@@ -33,6 +43,8 @@ def judge(
         for sort in _SHOWN
         if _sum(counts, sort) or sort is Sort.EXPIRING
     }
+    if everything:
+        shown[Sort.OPEN] = ledger.findings(system, at, Sort.OPEN, most=_OPEN_SHOWN)
     return _of_open(counts, shown, Coverage(seen=(system,), skipped=not_seen), at), _of_waivers(waivers, at)
 
 
@@ -77,7 +89,7 @@ def _of_open(
         ),
         hint=_hint(late=late, bad=bad),
         coverage=coverage,
-        details=tuple(line_of(word, one, at) for sort, word in _SHOWN.items() for one in shown.get(sort, ())),
+        details=tuple(line_of(word, one, at) for sort, word in (_SHOWN | _ALSO).items() for one in shown.get(sort, ())),
     )
 
 

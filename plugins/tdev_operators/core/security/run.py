@@ -48,6 +48,7 @@ def scan_all(
     settings: Settings,
     *,
     at: datetime,
+    whole: bool = False,
     switched_off: frozenset[str] = frozenset(),
     progress: Callable[[str], object] = lambda _: None,
     check: Callable[[], None] = lambda: None,
@@ -56,6 +57,7 @@ def scan_all(
 
     Returns one result a scanner, and the judgement's. A scanner or target that fails is UNKNOWN, and the others go on.
     `at` is the moment that stands in the ledger: the same in every try of a run. `switched_off` are names of results.
+    `whole`: what did not change is scanned again, too, and all that is open is told.
 
     Raises:
         TransientError: the ledger is away. SettingsError: the file of waivers is wrong. BusyError: see `check`.
@@ -71,7 +73,7 @@ def scan_all(
         scans += read_reports(ports.store, security.reports, security.report_mb, at)
     with private_folder() as folder, ThreadPoolExecutor(_TARGETS_AT_ONCE, thread_name_prefix="target") as pool:
         started = [
-            pool.submit(_scanned, ports, settings, wanted, scanners, folder / str(number), at, progress)
+            pool.submit(_scanned, ports, settings, wanted, scanners, folder / str(number), at, progress, whole=whole)
             for number, wanted in enumerate(security.targets)
         ]
         for future in started:
@@ -86,7 +88,7 @@ def scan_all(
     if not scans:
         return (not_judged(),)
     not_seen = {f"{one.target} by {one.scanner}": one.result.verdict.value for one in scans if not one.complete}
-    judged = judge(ports.ledger, settings, waivers, at, not_seen)
+    judged = judge(ports.ledger, settings, waivers, at, not_seen, everything=whole)
     return (*results, *judged, *doubts)
 
 
@@ -108,6 +110,8 @@ def _scanned(
     root: Path,
     at: datetime,
     progress: Callable[[str], object],
+    *,
+    whole: bool,
 ) -> list[Scan]:
     security, fitting = settings.security, [one for one in scanners if wanted.kind in one.scans]
     root.mkdir()
@@ -121,7 +125,7 @@ def _scanned(
         return [_not_fetched(one, wanted, why) for one in fitting]
     done: list[Scan] = []
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="scanner") as pool:
-        started = [pool.submit(_one, one, target, ports, settings, at) for one in fitting]
+        started = [pool.submit(_one, one, target, ports, settings, at, whole=whole) for one in fitting]
         for future in as_completed(started):
             ended = future.result()
             progress(f"{ended.result.verdict:8} {ended.result.check}: {ended.result.summary}")
@@ -129,7 +133,7 @@ def _scanned(
     return done
 
 
-def _one(scanner: Scanner, target: Target, ports: ScanPorts, settings: Settings, at: datetime) -> Scan:
+def _one(scanner: Scanner, target: Target, ports: ScanPorts, settings: Settings, at: datetime, *, whole: bool) -> Scan:
     security, system = settings.security, settings.system.name
     limits = Limits(security.timeout_seconds, security.report_mb, security.data_days)
     with private_folder() as folder:
@@ -138,7 +142,7 @@ def _one(scanner: Scanner, target: Target, ports: ScanPorts, settings: Settings,
         ground = Ground(folder, cache, limits, environment)
         since = at - timedelta(days=security.data_days)
         before = partial(ports.ledger.last_look, system, scanner.name, target.name, since)
-        return scan(scanner, target, ground, at, before)
+        return scan(scanner, target, ground, at) if whole else scan(scanner, target, ground, at, before)
 
 
 def _not_fetched(scanner: Scanner, wanted: ScanTarget, why: str) -> Scan:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from tdev_operators.core.setting_types import Days, Positive, Seconds, Section, Text, refuse_twins
+from tdev_operators.core.setting_types import Days, FilePath, Positive, Seconds, Section, Text, refuse_twins
 
 
 def place_of(address: str) -> tuple[str, str]:
@@ -72,6 +72,19 @@ class HubSettings(Section):
     resources: tuple[Literal["EC2", "ECR", "LAMBDA", "LAMBDA_CODE"], ...]
 
 
+class AuditSettings(Section):
+    """`[security.audit]`: what the weekly audit asks the hosts, and what it takes for much."""
+
+    secret_folders: Annotated[tuple[FilePath, ...], Field(min_length=1)]
+    secret_file_kb: Annotated[int, Field(ge=1)]
+    secret_seconds: Seconds
+    secret_files_accepted: tuple[FilePath, ...] = ()
+    package_lists: Annotated[tuple[Text, ...], Field(min_length=1)]
+    package_lists_days: Positive
+    package_upgrades: Annotated[tuple[Text, ...], Field(min_length=1)]
+    airflow_failed_logins: Annotated[int, Field(ge=1)]
+
+
 class SecuritySettings(Section):
     """`[security]`."""
 
@@ -87,6 +100,7 @@ class SecuritySettings(Section):
     shown: Annotated[int, Field(ge=1)]
     due_days: DueDays
     security_hub: HubSettings
+    audit: AuditSettings
     targets: tuple[ScanTarget, ...] = ()
     reports: tuple[ScanReport, ...] = ()
 

@@ -1,0 +1,98 @@
+"""What a bucket's owner set, as far as the store tells: implements `core.security.audit.looking.BucketInspector`."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from tdev_operators.core.errors import AccessDeniedError
+from tdev_operators.core.security.audit.looking import BucketHouse
+from tdev_operators.hooks.aws import aws_errors, code_of, endpoint_of, make_client, status_of
+from tdev_operators.hooks.connections import ConnectionFacts
+
+T = TypeVar("T")
+
+_SECONDS = 20.0
+_NOT_OFFERED = (400, 405, 501)
+
+
+class S3BucketInspector:
+    """Asks the store of `tdev_aws`. A small store, which does not know a question, cannot tell: that is None."""
+
+    def __init__(self, facts: ConnectionFacts) -> None:
+        self._facts = facts
+
+    def house(self, bucket: str) -> BucketHouse:
+        """See `BucketInspector.house`."""
+        client: Any = make_client(self._facts, "s3", timeout_seconds=_SECONDS)
+        missing: list[str] = []
+
+        def told(right: str, work: Callable[[], T], *, nothing: str = "", otherwise: T | None = None) -> T | None:
+            place = endpoint_of(self._facts, "s3") or "AWS S3"
+            try:
+                with aws_errors(f"The object store at {place}", self._facts):
+                    try:
+                        return work()
+                    except (KeyError, ValueError):  # it took the question for another one, as small stores do
+                        return None
+                    except ClientError as error:
+                        if code_of(error) == nothing:
+                            return otherwise
+                        if code_of(error) != "NoSuchBucket" and status_of(error) in (*_NOT_OFFERED, 404):
+                            return None
+                        raise
+            except AccessDeniedError:
+                missing.append(right)
+                return None
+
+        policy: Mapping[str, Any] | None = told(
+            "s3:GetBucketPolicy",
+            lambda: json.loads(client.get_bucket_policy(Bucket=bucket)["Policy"]),
+            nothing="NoSuchBucketPolicy",
+            otherwise={},
+        )
+        rules: list[Mapping[str, Any]] | None = told(
+            "s3:GetLifecycleConfiguration",
+            lambda: client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"],
+            nothing="NoSuchLifecycleConfiguration",
+            otherwise=[],
+        )
+        return BucketHouse(
+            versioning=told(
+                "s3:GetBucketVersioning",
+                lambda: bool(client.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled"),
+            ),
+            encryption=told(
+                "s3:GetEncryptionConfiguration",
+                lambda: _encryption(client.get_bucket_encryption(Bucket=bucket)),
+                nothing="ServerSideEncryptionConfigurationNotFoundError",
+                otherwise="",
+            ),
+            transport=None if policy is None else any(_wants_tls(one) for one in _statements(policy)),
+            policy=None if policy is None else sorted(_line(one) for one in _statements(policy)),
+            lifecycle=None if rules is None else sorted(_line(one) for one in rules),
+            rights_missing=tuple(missing),
+        )
+
+
+def _encryption(answer: Mapping[str, Any]) -> str:
+    rules = answer["ServerSideEncryptionConfiguration"]["Rules"]
+    return ", ".join(str(one["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]) for one in rules)
+
+
+def _statements(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    found = policy.get("Statement", ())
+    yield from (found,) if isinstance(found, Mapping) else found
+
+
+def _wants_tls(statement: Mapping[str, Any]) -> bool:
+    """Whether it refuses everybody who comes without TLS (AWS: `s3-bucket-ssl-requests-only`)."""
+    conditions = statement.get("Condition", {}).get("Bool", {})
+    secure = str(conditions.get("aws:SecureTransport", "")).lower()
+    everybody = statement.get("Principal") in ("*", {"AWS": "*"})
+    return statement.get("Effect") == "Deny" and secure == "false" and everybody
+
+
+def _line(fact: Mapping[str, Any]) -> str:
+    return json.dumps(fact, sort_keys=True, default=str)
