@@ -16,7 +16,7 @@ def test_nobody_has_accepted_it_then_somebody_does(house):
     def asked(**words):
         out = io.StringIO()
         settings = load_settings(house.system.settings_file)
-        args = argparse.Namespace(**{"accept": "", "by": "lead", **words})
+        args = argparse.Namespace(**{"accept": "", "by": "lead", "state": "", **words})
         return audit(args, environment=house.system.environment, settings=settings, out=out), out.getvalue()
 
     state, found, page = run(house, "tdev_weekly", "security_audit")

@@ -10,6 +10,7 @@ import pytest
 from tdev_operators.cli.audit import audit
 from tdev_operators.core.errors import InputError
 from tdev_operators.core.ledger import Sample
+from tdev_operators.core.security.audit.run import state_of
 from tdev_operators.hooks.ledger import PostgresLedger
 from tdev_operators.hooks.ledger_schema import migrate
 from tests.records import NOON, facts_of, settings
@@ -31,7 +32,7 @@ def told(database):
 
     def told(now=NOON, **asked):
         out = io.StringIO()
-        args = Namespace(**{"accept": "", "by": "lead", **asked})
+        args = Namespace(**{"accept": "", "by": "lead", "state": "", **asked})
         environment = {"AIRFLOW_CONN_TDEV_LEDGER": json.dumps(connection)}
         return audit(args, environment=environment, settings=settings(), now=now, out=out), out.getvalue()
 
@@ -46,7 +47,10 @@ def test_its_life(told):
         told(accept="audit.airflow")
     told.seen(NOON, "a", "b")
     status, text = told()
-    assert (status, text.splitlines()[:3]) == (1, ["audit.airflow: nobody has accepted its 2 lines", "  + a", "  + b"])
+    assert (status, text.splitlines()[:3]) == (
+        1,
+        [f"audit.airflow: nobody has accepted its 2 lines, state {state_of(['a', 'b'])}", "  + a", "  + b"],
+    )
     for name in ACCEPTED:
         assert told(accept=name) == (0, f"{name}: 2 lines accepted by lead.\n")
     assert told()[0] == 0
@@ -54,7 +58,7 @@ def test_its_life(told):
     status, text = told(NOON + timedelta(days=7))
     assert status == 1
     assert text.splitlines()[:3] == [
-        f"audit.airflow: differs from what lead accepted on {NOON:%Y-%m-%d}",
+        f"audit.airflow: differs from what lead accepted on {NOON:%Y-%m-%d}; state {state_of(['b', 'c'])}",
         "  + c",
         "  - a",
     ]

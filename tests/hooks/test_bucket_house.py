@@ -16,7 +16,7 @@ REFUSES_PLAIN = {
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:*",
-        "Resource": "arn:aws:s3:::guarded/*",
+        "Resource": ["arn:aws:s3:::guarded", "arn:aws:s3:::guarded/*"],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     },
 }
@@ -66,9 +66,29 @@ def test_a_small_store_cannot_tell(s3_server, bucket):
         bucket
     )
     assert (found.encryption, found.transport, found.policy) == (None, None, None)
-    assert found.rights_missing == ()
+    assert found.rights_missing == {}
 
 
 def test_one_that_is_away_is_unreachable():
     with pytest.raises(TargetUnreachableError):
         inspector_at("http://127.0.0.1:1").house("x")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Action": "s3:PutObject"},
+        {"Resource": "arn:aws:s3:::guarded/prefix/*"},
+        {"Principal": {"AWS": "arn:aws:iam::1:root"}},
+        {"Effect": "Allow"},
+        {"Condition": {"Bool": {"aws:SecureTransport": "false"}, "StringEquals": {"aws:Referer": "hush-hush"}}},
+    ],
+)
+def test_a_statement_that_refuses_only_some_is_no_tls_for_all(aws, change):
+    client = aws.client("s3")
+    client.create_bucket(Bucket="guarded")
+    statement = {**REFUSES_PLAIN["Statement"], **change}
+    client.put_bucket_policy(Bucket="guarded", Policy=json.dumps({**REFUSES_PLAIN, "Statement": statement}))
+    house = inspector_at(aws.endpoint_url).house("guarded")
+    assert house.transport is False
+    assert "hush-hush" not in str(house)

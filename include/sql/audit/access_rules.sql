@@ -6,6 +6,7 @@ SELECT
     array_to_string(user_name, ',') AS user_name,
     address,
     netmask,
+    coalesce(options, '{}') AS options,
     coalesce(auth_method, '') AS auth_method,
     error
 FROM pg_hba_file_rules

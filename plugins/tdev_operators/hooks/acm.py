@@ -63,6 +63,7 @@ def _certificate(arn: str, found: Mapping[str, Any]) -> AcmCertificate:
         status=str(found.get("Status", "")),
         eligible=found.get("RenewalEligibility") == "ELIGIBLE",
         in_use=bool(found.get("InUseBy")),
+        exportable=found.get("Options", {}).get("Export") == "ENABLED" or found.get("Type") == "PRIVATE",
         serial=serial,
         begins=found.get("NotBefore"),
         ends=found.get("NotAfter"),

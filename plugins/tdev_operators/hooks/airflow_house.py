@@ -9,7 +9,7 @@ import httpx
 
 from tdev_operators.core.errors import AccessDeniedError, GarbledAnswerError, SetupMissingError, TargetUnreachableError
 from tdev_operators.core.security.audit.looking import AirflowConnection, AirflowUser
-from tdev_operators.hooks.connections import ConnectionFacts, ConnectionSource
+from tdev_operators.hooks.connections import USER_INFO, ConnectionFacts, ConnectionSource
 
 AIRFLOW = "tdev_airflow"  # http: Airflow's address, and a user of it who may read users, roles and connections
 
@@ -63,6 +63,11 @@ class AirflowApi:
     @cached_property
     def _client(self) -> httpx.Client:
         facts = self._facts
+        if USER_INFO.search(facts.host):
+            raise SetupMissingError(
+                f"The connection {AIRFLOW} has a user or password in its host, where every message would show it; move "
+                "them into login and password."
+            )
         address = facts.host if "://" in facts.host else f"{facts.extra.get('scheme', 'http')}://{facts.host}"
         base = f"{address}:{facts.port}" if facts.port else address
         client = httpx.Client(base_url=base, timeout=_SECONDS)

@@ -15,6 +15,7 @@ from sandbox.certificates import Authority
 from tdev_operators.core.certificates.ports import CertificatePorts
 from tdev_operators.core.certificates.run import Wanted, manage
 from tdev_operators.core.certificates.settings import ManagedCertificate
+from tdev_operators.core.errors import SetupMissingError
 from tdev_operators.core.settings import PublicName, load_settings
 from tdev_operators.core.sql import include_dir
 from tdev_operators.hooks.hosts.local import LocalHost
@@ -94,7 +95,7 @@ class World:
         self.folder, self.authority, self.now = folder, Authority(), datetime.now(UTC)
         self.server = Server(folder)
         self.host = CountedHost("edge")
-        self.addresses = ["127.0.0.1"]
+        self.addresses, self.no_route = ["127.0.0.1"], set()
         self.journal, self.told = [], []
         self.acm = SimpleNamespace(all=lambda: iter(()))
         self.web = SimpleNamespace()
@@ -143,8 +144,15 @@ class World:
 
     @property
     def ports(self):
+        real = TlsProbe(ca_file=str(self.folder / "ca.pem"), timeout_seconds=2)
+
+        def probe(name, address, port, **more):
+            if address in self.no_route:
+                raise SetupMissingError(f"{address}: this machine has no route to such addresses; give it one.")
+            return real.probe(name, address, port, **more)
+
         system = SimpleNamespace(
-            tls=TlsProbe(ca_file=str(self.folder / "ca.pem"), timeout_seconds=2),
+            tls=SimpleNamespace(probe=probe),
             resolver=SimpleNamespace(resolve=lambda _: tuple(self.addresses)),
             hosts={"edge": self.host},
             clock=lambda: self.now,

@@ -3,6 +3,7 @@
 import pytest
 
 from tdev_operators.core.certificates.settings import ManagedCertificate
+from tdev_operators.core.ports import CommandOutput
 from tdev_operators.core.verdicts import Verdict
 from tests.core.certificates.conftest import DAY, NAME, Killed
 
@@ -167,6 +168,114 @@ def test_an_authority_that_nobody_trusts_goes_back_and_the_former_one_is_served_
     assert [event for event, _ in world.journal] == ["certificate_renewal", "certificate_way_back"]
 
 
+def test_a_copy_that_was_cut_off_is_no_copy(world):
+    (world.folder / "fullchain.pem.tdev-before.part").write_text("-----BEGIN")
+    assert world.one().verdict is Verdict.OK
+    assert world.served() == world.serial(world.next)
+
+
+def test_what_a_client_that_died_left_half_is_taken_back_and_the_next_day_renews(world):
+    before = world.serial()
+    for name in ("fullchain.pem", "privkey.pem"):
+        (world.folder / f"{name}.tdev-before").write_bytes((world.folder / name).read_bytes())
+    (world.folder / "fullchain.pem").write_text("-----BEGIN CERTIFICATE-----\nMIIB")
+    result = world.one()
+    assert result.verdict is Verdict.CRITICAL
+    assert "The former files are back" in result.summary
+    assert world.serial() == world.served() == before
+    assert world.one().verdict is Verdict.OK
+    assert world.served() == world.serial(world.next) != before
+
+
+def test_a_new_key_without_a_new_certificate_is_taken_back(world):
+    key = (world.folder / "privkey.pem").read_text()
+    world.change(renew=("sh", "-c", f"cp {world.next}/privkey.pem {world.folder}; exit 1"))
+    result = world.one()
+    assert result.verdict is Verdict.CRITICAL
+    assert "renewed nothing, but for the key. The former files are back" in result.summary
+    assert (world.folder / "privkey.pem").read_text() == key
+    assert world.copies == []
+
+
+def test_a_copy_that_could_not_be_removed_costs_nobody_his_key(world):
+    run = world.host.run
+
+    def stubborn(argv, **options):
+        if argv[0] == "rm" and argv[-1].endswith("privkey.pem.tdev-before"):
+            return CommandOutput(1, "", "rm: busy")
+        return run(argv, **options)
+
+    world.host.run = stubborn
+    assert world.one().verdict is Verdict.OK
+    world.host.run = run
+    assert len(world.copies) == 2
+    assert world.one().verdict is Verdict.OK
+    assert world.copies == []
+    assert (world.folder / "privkey.pem").read_text() == (world.next / "privkey.pem").read_text()
+    (world.folder / "privkey.pem.tdev-before").write_text("an old key, alone")
+    world.one()
+    assert (world.folder / "privkey.pem").read_text() == (world.next / "privkey.pem").read_text()
+
+
+def test_a_way_back_that_was_cut_off_gets_its_key(world):
+    (world.folder / "privkey.pem").rename(world.folder / "privkey.pem.tdev-before")
+    (world.folder / "privkey.pem").write_bytes((world.next / "privkey.pem").read_bytes())
+    world.change(renew=("true",))
+    before = world.served()
+    assert world.one().verdict is Verdict.CRITICAL, "the client renews nothing"
+    world.server.load()
+    assert world.served() == world.serial() == before, "the key fits again"
+
+
+def test_what_was_written_through_a_link_is_never_said_to_be_back(world):
+    real = world.folder / "real.pem"
+    world.server.file.rename(real)
+    world.server.file.symlink_to(real)
+    world.offer(world.pem(left=364, name="ws.t-developer.com"))
+    world.change(renew=("sh", "-c", f"cat {world.next}/fullchain.pem > {world.server.file}"))
+    result = world.one()
+    assert result.verdict is Verdict.CRITICAL
+    assert "could not be put back whole" in result.summary
+
+
+def test_an_address_without_a_route_from_here_or_dead_before_is_no_reason_to_go_back(world):
+    world.addresses += ["2001:db8::1", "127.0.0.9"]
+    world.no_route.add("2001:db8::1")
+    result = world.one()
+    assert result.summary.startswith("Renewed: "), result.summary
+    assert result.verdict is Verdict.CRITICAL, "127.0.0.9 is dead, and that is told"
+    assert world.served() == world.serial(world.next)
+    world.addresses.remove("127.0.0.9")
+    assert world.one().verdict is Verdict.OK
+
+
+def test_one_that_still_serves_what_has_expired_takes_no_good_one_back(world, tmp_path):
+    from tests.core.certificates.conftest import Server
+
+    world.put(world.pem(left=-1, lived=364))
+    world.server.load()
+    (tmp_path / "second").mkdir()
+    second = Server(tmp_path / "second", "127.0.0.2", world.server.port)
+    second.file, second.key = world.server.file, world.server.key
+    second.load()
+    world.addresses.append("127.0.0.2")
+    try:
+        result = world.one()
+    finally:
+        second.stop()
+    assert result.verdict is Verdict.CRITICAL
+    assert "127.0.0.2 still serves serial" in result.summary
+    assert world.serial() == world.serial(world.next)
+
+
+def test_a_run_without_time_left_begins_no_renewal_and_says_so(world):
+    rules = world.settings.certificates.model_copy(update={"minutes": 1e-9})
+    [result] = world.manage(settings=world.settings.model_copy(update={"certificates": rules}))
+    assert result.verdict is Verdict.CRITICAL
+    assert "others took the time of this run" in result.summary
+    assert world.journal == []
+
+
 def _steps(tmp_path_factory):
     from tests.core.certificates.conftest import World
 
@@ -178,7 +287,7 @@ def _steps(tmp_path_factory):
 
 @pytest.mark.seeded(4)
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("step", range(1, 14))
+@pytest.mark.parametrize("step", range(1, 16))
 def test_killed_around_any_command_the_next_run_ends_it(world, step, moment):
     before = world.served()
     world.host.dies = (step, moment)
@@ -195,7 +304,7 @@ def test_killed_around_any_command_the_next_run_ends_it(world, step, moment):
 
 @pytest.mark.seeded(3)
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("step", range(8, 12))
+@pytest.mark.parametrize("step", range(10, 14))
 def test_killed_on_the_way_back_the_next_run_serves_the_former_one(world, step, moment):
     before = world.served()
     world.offer(world.pem(left=364, name="ws.t-developer.com"))
@@ -211,7 +320,7 @@ def test_killed_on_the_way_back_the_next_run_serves_the_former_one(world, step, 
 
 
 def test_the_number_of_steps_is_what_the_matrix_kills(tmp_path_factory):
-    assert _steps(tmp_path_factory) == 13
+    assert _steps(tmp_path_factory) == 15
 
 
 @pytest.mark.parametrize(

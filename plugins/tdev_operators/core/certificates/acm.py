@@ -7,6 +7,7 @@ from typing import Any
 from tdev_operators.core.certificates.ends import End, look
 from tdev_operators.core.certificates.lifetime import Life
 from tdev_operators.core.certificates.ports import AcmCertificate, CertificatePorts
+from tdev_operators.core.certificates.reading import short
 from tdev_operators.core.certificates.renewal import Renewed
 from tdev_operators.core.certificates.settings import CertificateSettings, ManagedCertificate
 from tdev_operators.core.errors import ProofFailedError, TdevError
@@ -27,10 +28,13 @@ def renew_by_acm(
     note: Callable[[str, Mapping[str, Any]], None],
     check: Callable[[], None],
 ) -> Renewed:
-    """Ask ACM for a renewal and wait until every address serves another serial number.
+    """Ask ACM to renew a certificate that can be exported, and wait until another serial number is served.
+
+    What a load balancer or distribution uses ACM renews by itself, and takes no request for it (AWS:
+    RenewCertificate); when that is due, it has failed, and this says so.
 
     Raises:
-        ProofFailedError: ACM does not renew such a one, or the former one is still served; the former one is kept.
+        ProofFailedError: ACM does not renew it, or the former one is still served; the former one is kept.
         TdevError: ACM cannot be asked.
     """
     before = ports.acm.find(entry.arn)
@@ -39,11 +43,14 @@ def renew_by_acm(
             f"The certificate of {entry.title} was imported into ACM, which never renews such a one: get a new one "
             "where it came from, and import it under the same ARN."
         )
-    if not before.eligible:
+    if not before.exportable:
         raise ProofFailedError(
-            f"ACM does not renew the certificate of {entry.title} (status {before.status}): it renews what it issued "
-            "and a load balancer or distribution uses, or what was exported."
+            f"ACM renews the certificate of {entry.title} by itself and has not done so (its word: "
+            f"{before.renewal or before.status}): look at its validation, whose DNS record may be gone, and whether "
+            "anything uses it."
         )
+    if not before.eligible:
+        raise ProofFailedError(f"ACM does not renew the certificate of {entry.title} now (status {before.status}).")
     end = End(entry.name, entry.port, entry.starttls)
     served_before = {one.leaf.serial_number for one in look(ports.system, [end])[end].served.values()}
     note("certificate_renewal", {"certificate": entry.title, "arn": entry.arn, "way_back": "none: ACM keeps one"})
@@ -51,18 +58,22 @@ def renew_by_acm(
     deadline = time.monotonic() + rules.renew_seconds
     while True:
         found = ports.acm.find(entry.arn)
-        looked = look(ports.system, [end])[end]
-        serials = {one.leaf.serial_number for one in looked.served.values()}
-        if len(looked.served) == len(looked.answers) and len(serials) == 1 and not serials & served_before:
+        serials = {one.leaf.serial_number for one in look(ports.system, [end])[end].served.values()}
+        if len(serials) == 1 and not serials & served_before:
             return Renewed(before.serial, serials.pop())
         if time.monotonic() >= deadline:
-            raise ProofFailedError(
-                f"ACM was asked to renew {entry.title} (its word: {found.renewal or found.status}), and after "
-                f"{rules.renew_seconds:g} s the former certificate is still served; see the renewal status of "
-                f"{entry.arn}: a DNS record of its validation may be gone."
-            )
+            break
         check()
         time.sleep(min(_POLL_SECONDS, rules.renew_seconds / 10))
+    if found.serial != before.serial:
+        raise ProofFailedError(
+            f"ACM has renewed {entry.title} (serial …{short(found.serial)}), and the former certificate is served: "
+            "export the new one and install it where it is served."
+        )
+    raise ProofFailedError(
+        f"ACM was asked to renew {entry.title} (its word: {found.renewal or found.status}), and after "
+        f"{rules.renew_seconds:g} s there is no new one; see the renewal status of {entry.arn}."
+    )
 
 
 def account_result(ports: CertificatePorts, limits: SecurityHealth) -> CheckResult:
@@ -90,13 +101,14 @@ def account_result(ports: CertificatePorts, limits: SecurityHealth) -> CheckResu
 
 
 def _judged(one: AcmCertificate, life: Life | None, limits: SecurityHealth) -> tuple[Verdict, str]:
-    whose = f"{some(list(one.names))} ({one.arn.rpartition('/')[2]}{'' if one.in_use else ', in use by nobody'})"
+    unused = "" if one.in_use or one.exportable else ", in use by nobody"
+    whose = f"{some(list(one.names))} ({one.arn.rpartition('/')[2]}{unused})"
     if life is None:
         pending = one.status == "PENDING_VALIDATION"
         return Verdict.WARNING if pending and one.in_use else Verdict.OK, f"{whose} is {one.status.lower()}"
     verdict = life.verdict(limits)
     sentence = life.sentence(whose)
-    if not one.in_use:
+    if not one.in_use and not one.exportable:
         return Verdict.OK, sentence
     if one.status not in {"ISSUED", "EXPIRED"}:
         return Verdict.CRITICAL, f"{whose} is {one.status.lower().replace('_', ' ')}."

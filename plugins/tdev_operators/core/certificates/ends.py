@@ -31,11 +31,12 @@ class End:
 class Served:
     """What one address serves: the leaf, then what it sends along, without a root, which no client looks at.
 
-    `refusal` is why a careful client refuses it.
+    `refusal` is why a careful client refuses it. `issuer` is the leaf's, a root as well, if it was sent.
     """
 
     chain: tuple[x509.Certificate, ...]
     refusal: str
+    issuer: x509.Certificate | None = None
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -96,6 +97,8 @@ def _probe(system: SystemPorts, end: End, address: str) -> Callable[[], Served]:
             leaf, *others = (x509.load_der_x509_certificate(one) for one in answer.chain)
         except ValueError:
             raise GarbledAnswerError(f"{end.title} served what is no X.509 certificate.") from None
-        return Served((leaf, *(one for one in others if one.issuer != one.subject)), answer.refusal)
+        chain = (leaf, *(one for one in others if one.issuer != one.subject))
+        issuer = next((one for one in others if one.subject == leaf.issuer), None)
+        return Served(chain, answer.refusal, issuer)
 
     return probe

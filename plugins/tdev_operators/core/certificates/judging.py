@@ -28,7 +28,7 @@ class Case:
     entry: ManagedCertificate
     looked: Looked
     file: tuple[x509.Certificate, ...] | TdevError | None = None
-    revocation: Revocation | None = None
+    revocations: list[Revocation] = field(default_factory=list)
     done: Renewed | None = None
     failed: str = ""
     sentences: list[tuple[Verdict, str]] = field(default_factory=list)
@@ -45,11 +45,11 @@ def result_of(case: Case, settings: Settings, now: datetime, would: str = "") ->
     entry, title, limits = case.entry, case.entry.title, settings.health.security
     facts = _judge_served(case, now, settings)
     facts += _judge_file(case, now, settings)
-    if case.revocation is not None:
-        if case.revocation.revoked:
-            case.found(Verdict.CRITICAL, f"{title} serves a certificate that was revoked on {case.revocation.revoked}.")
-        elif case.revocation.unknown:
-            case.skipped["its revocation"] = case.revocation.unknown
+    for one in case.revocations:
+        if one.revoked:
+            case.found(Verdict.CRITICAL, f"{title} serves a certificate that was revoked on {one.revoked}.")
+        elif one.unknown:
+            case.skipped["its revocation"] = one.unknown
     if case.failed:
         case.found(Verdict.CRITICAL, f"It was not renewed: {case.failed}")
     measurements: tuple[Measurement, ...] = ()
@@ -98,8 +98,8 @@ def _judge_served(case: Case, now: datetime, settings: Settings) -> list[str]:
     if len(leaves) > 1:
         facts.append(f"Its {len(served)} addresses serve {len(leaves)} different certificates.")
     facts.append(f"It is renewed by {RENEWERS[case.entry.renewal]}.")
-    if case.revocation is not None and case.revocation.looked and not case.revocation.revoked:
-        facts.append(f"It is not revoked ({case.revocation.looked}).")
+    if case.revocations and all(one.looked and not one.revoked for one in case.revocations):
+        facts.append(f"It is not revoked ({case.revocations[0].looked}).")
     return facts
 
 

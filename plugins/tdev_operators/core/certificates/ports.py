@@ -10,7 +10,10 @@ from tdev_operators.core.ports import SystemPorts
 
 @dataclass(frozen=True, slots=True)
 class AcmCertificate:
-    """A certificate in AWS Certificate Manager. `serial` is 0 while it has none; `renewal` is ACM's word, if any."""
+    """A certificate in AWS Certificate Manager. `serial` is 0 while it has none; `renewal` is ACM's word, if any.
+
+    One that is `exportable` may be in use anywhere.
+    """
 
     arn: str
     names: tuple[str, ...]
@@ -18,6 +21,7 @@ class AcmCertificate:
     status: str
     eligible: bool
     in_use: bool
+    exportable: bool = False
     serial: int = 0
     begins: datetime | None = None
     ends: datetime | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
@@ -48,17 +49,18 @@ def key_fits(host: Host, rules: CertificateSettings, key: str, certificate: x509
         raise InputError(f"The key {key} on {host.name} cannot be read (status {ended.exit_status}); mend its rights.")
     try:
         public = load_pem_public_key(ended.stdout.encode())
-    except ValueError:
+        own = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
         raise GarbledAnswerError(f"{host.name} printed no public key of {key}; mend certificates.public_key.") from None
     encoding = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    return public.public_bytes(*encoding) == certificate.public_key().public_bytes(*encoding)
+    return public.public_bytes(*encoding) == own.public_bytes(*encoding)
 
 
 def covers(certificate: x509.Certificate, name: str) -> bool:
     """Whether a certificate is for a host name or address, a wildcard for one label (RFC 9525, 6.3)."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return False
     wanted = name.lower().rstrip(".")
     if wanted in {str(address) for address in names.get_values_for_type(x509.IPAddress)}:
@@ -70,17 +72,16 @@ def covers(certificate: x509.Certificate, name: str) -> bool:
 
 def weakness(certificate: x509.Certificate, rules: CertificateSettings) -> str:
     """Return what is too weak about a certificate: its key, or the hash it is signed with; empty when nothing is."""
-    key = certificate.public_key()
+    try:
+        key, algorithm = certificate.public_key(), certificate.signature_hash_algorithm
+    except (ValueError, UnsupportedAlgorithm):
+        return "a key or a signature of a kind that we do not know"
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < rules.minimum_rsa_bits:
         return f"an RSA key of {key.key_size} bits, and at least {rules.minimum_rsa_bits} are wanted"
     if isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < rules.minimum_ec_bits:
         return f"an EC key of {key.key_size} bits, and at least {rules.minimum_ec_bits} are wanted"
     if isinstance(key, dsa.DSAPublicKey):
         return "a DSA key, which clients no longer take"
-    try:
-        algorithm = certificate.signature_hash_algorithm
-    except ValueError:
-        return "a signature of a kind that we do not know"
     if algorithm is not None and algorithm.name in {"md5", "sha1"}:
         return f"a signature with {algorithm.name.upper()}, which can be forged"
     return ""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Lock
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -34,10 +35,14 @@ class Revocations:
     now: datetime
     max_bytes: int
     _lists: dict[str, x509.CertificateRevocationList | TdevError] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
-    def of(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Revocation:
+    def of(self, certificate: x509.Certificate, issuer: x509.Certificate | None) -> Revocation:
         """Return what the places say that a certificate names itself. One that names none has nothing to look at."""
-        doubts = []
+        doubts: list[str] = []
+        if issuer is None:
+            named = [*_list_addresses(certificate), *_responders(certificate)]
+            return Revocation(unknown="its issuer was not served, and so nobody could ask" if named else "")
         for url in _list_addresses(certificate):
             try:
                 return self._listed(certificate, issuer, url)
@@ -51,12 +56,13 @@ class Revocations:
         return Revocation(unknown=" ".join(doubts))
 
     def _listed(self, certificate: x509.Certificate, issuer: x509.Certificate, url: str) -> Revocation:
-        if url not in self._lists:
-            try:
-                self._lists[url] = _list_of(self.web.get(url, max_bytes=self.max_bytes), url)
-            except TdevError as error:
-                self._lists[url] = error
-        found = self._lists[url]
+        with self._lock:  # one list at a time: they are large, and many certificates share one
+            if url not in self._lists:
+                try:
+                    self._lists[url] = _list_of(self.web.get(url, max_bytes=self.max_bytes), url)
+                except TdevError as error:
+                    self._lists[url] = error
+            found = self._lists[url]
         if isinstance(found, TdevError):
             raise found
         key = issuer.public_key()
@@ -99,7 +105,7 @@ class Revocations:
 def _list_addresses(certificate: x509.Certificate) -> list[str]:
     try:
         points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return []
     names = [name.value for point in points for name in point.full_name or ()]
     return [url for url in names if isinstance(url, str) and url.startswith(("http://", "https://"))]
@@ -108,7 +114,7 @@ def _list_addresses(certificate: x509.Certificate) -> list[str]:
 def _responders(certificate: x509.Certificate) -> list[str]:
     try:
         places = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return []
     found = [place for place in places if place.access_method == AuthorityInformationAccessOID.OCSP]
     urls = [place.access_location.value for place in found]

@@ -1,7 +1,10 @@
 """Certificates, looked at and renewed in time: served = on disk = what is managed (guide: Certificate Management)."""
 
+import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -18,13 +21,14 @@ from tdev_operators.core.certificates.reading import read_file
 from tdev_operators.core.certificates.renewal import Renewal
 from tdev_operators.core.certificates.revocation import Revocation, Revocations
 from tdev_operators.core.certificates.settings import ManagedCertificate
-from tdev_operators.core.errors import InputError, TdevError
+from tdev_operators.core.errors import InputError, sentence_of
 from tdev_operators.core.health.side_by_side import side_by_side
 from tdev_operators.core.reporting.wording import counted
 from tdev_operators.core.settings import Settings
-from tdev_operators.core.verdicts import CheckResult
+from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict
 
 _AT_ONCE = 16
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +65,34 @@ def manage(
             raise InputError(f"{wanted.only!r} is no certificate of the settings; choose one of {names}.")
     cases = _looked_at(ports, settings, entries)
     progress(f"{counted(len(cases), 'end')} looked at")
-    for case in cases:
-        _renewed(case, ports, settings, wanted, note, progress, check)
+    until = time.monotonic() + settings.certificates.minutes * 60
+    for case in sorted(cases, key=_ends):
+        left = until - time.monotonic()
+        _renewed(case, ports, settings, wanted, note, progress, check, in_time=left)
         check()
     again = [case for case in cases if case.done or case.failed]
     for case, fresh in zip(again, _looked_at(ports, settings, [case.entry for case in again]), strict=True):
         case.looked, case.file = fresh.looked, fresh.file
     if settings.certificates.revocation:
         _ask_for_revocations(cases, ports, settings)
-    results = [result_of(case, settings, ports.system.clock(), _would(case, ports, settings, wanted)) for case in cases]
+    results = [_told(case, ports, settings, wanted) for case in cases]
     if settings.certificates.acm and not wanted.only and ACM not in switched_off:
         results.append(account_result(ports, settings.health.security))
     return tuple(results)
+
+
+def _ends(case: Case) -> datetime:
+    """Return when the first of a certificate's ends: the one that ends first is renewed first."""
+    ends = [one.leaf.not_valid_after_utc for one in case.looked.served.values()]
+    return min(ends, default=datetime.max.replace(tzinfo=UTC))
+
+
+def _told(case: Case, ports: CertificatePorts, settings: Settings, wanted: Wanted) -> CheckResult:
+    try:
+        return result_of(case, settings, ports.system.clock(), _would(case, ports, settings, wanted))
+    except Exception as error:  # noqa: BLE001  the boundary: an odd certificate hides no other
+        why = sentence_of(error, case.entry.title, _log)
+        return CheckResult(name_of(case.entry.title), Verdict.UNKNOWN, why, coverage=Coverage(skipped={"it": why}))
 
 
 def _entries(settings: Settings) -> list[ManagedCertificate]:
@@ -116,6 +136,8 @@ def _renewed(
     note: Callable[[str, Mapping[str, Any]], None],
     progress: Callable[[str], object],
     check: Callable[[], None],
+    *,
+    in_time: float,
 ) -> None:
     entry = case.entry
     if entry.renewal not in {"acm", "command"}:
@@ -125,17 +147,23 @@ def _renewed(
                 "certificates.managed."
             )
         return
+    if wanted.dry_run:
+        return
+    due = _is_due(case, ports, settings, wanted)
+    if in_time <= 0 and due:
+        case.failed = "others took the time of this run; it is one of the first tomorrow, or start it by hand."
+        return
     try:
         if entry.renewal == "acm":
-            if _is_due(case, ports, settings, wanted) and not wanted.dry_run:
+            if due:
                 case.done = renew_by_acm(ports, settings.certificates, entry, note=note, check=check)
             return
         renewal = Renewal(ports, settings, entry, forced=wanted.forced, note=note, progress=progress, check=check)
-        if not wanted.dry_run and (_is_due(case, ports, settings, wanted) or renewal.is_half_done):
+        if due or renewal.is_half_done:
             case.done = renewal.carry_out()
-    except TdevError as error:
+    except Exception as error:  # noqa: BLE001  the boundary: one that cannot be renewed holds up no other
         check()  # a lost lease is no fault of the certificate
-        case.failed = str(error)
+        case.failed = sentence_of(error, entry.title, _log)
 
 
 def _is_due(case: Case, ports: CertificatePorts, settings: Settings, wanted: Wanted) -> bool:
@@ -159,16 +187,17 @@ def _is_unserved(case: Case, now: Any, settings: Settings) -> bool:
 
 
 def _ask_for_revocations(cases: list[Case], ports: CertificatePorts, settings: Settings) -> None:
+    """Ask about every certificate that some address serves and a careful client takes."""
     asking = Revocations(ports.web, ports.system.clock(), int(settings.certificates.revocation_mb * 1024 * 1024))
-    chains = {
-        _end_of(case.entry): next((one.chain for one in case.looked.served.values() if not one.refusal), ())
-        for case in cases
-    }
-    jobs = {end: partial(asking.of, chain[0], chain[1]) for end, chain in chains.items() if len(chain) > 1}
-    answers = side_by_side(jobs, at_most=_AT_ONCE)
+    leaves = {one.leaf: one.issuer for case in cases for one in case.looked.served.values() if not one.refusal}
+    answers = side_by_side(
+        {leaf: partial(asking.of, leaf, issuer) for leaf, issuer in leaves.items()}, at_most=_AT_ONCE
+    )
     for case in cases:
-        answer = answers.get(_end_of(case.entry))
-        case.revocation = answer if isinstance(answer, Revocation) else None
+        served = {one.leaf for one in case.looked.served.values()}
+        case.revocations = [
+            found for leaf, found in answers.items() if leaf in served and isinstance(found, Revocation)
+        ]
 
 
 def _would(case: Case, ports: CertificatePorts, settings: Settings, wanted: Wanted) -> str:

@@ -64,6 +64,7 @@ class CertificateSettings(Section):
     revocation: bool
     revocation_mb: Positive
     acm: bool
+    minutes: Positive
     renew_seconds: Seconds
     served_seconds: Seconds
     read_file: Argv

@@ -23,6 +23,9 @@ def test_roles_members_and_grants_are_lines(at, cluster, database):
         sql.execute(f"CREATE ROLE {role} LOGIN CREATEROLE VALID UNTIL '2026-01-01'")
         sql.execute(f"CREATE SCHEMA open; GRANT CREATE ON SCHEMA open TO PUBLIC; GRANT pg_monitor TO {role}")
         sql.execute(f"CREATE TABLE public.secrets (x int); GRANT SELECT ON public.secrets TO {role} WITH GRANT OPTION")
+        sql.execute(f"GRANT UPDATE (x) ON public.secrets TO {role}; GRANT SET ON PARAMETER work_mem TO {role}")
+        sql.execute(f"GRANT EXECUTE ON FUNCTION pg_read_file(text) TO {role}; GRANT SELECT ON pg_authid TO {role}")
+        sql.execute(f"CREATE TABLE public.theirs (x int); ALTER TABLE public.theirs OWNER TO {role}")
         try:
             looked = database_roles.look(at.ports, at.settings, TUESDAY)
         finally:
@@ -32,6 +35,13 @@ def test_roles_members_and_grants_are_lines(at, cluster, database):
         f"member: {role} of pg_monitor",
         "grant: CREATE on schema open to PUBLIC",
         f"grant: SELECT WITH GRANT OPTION on table public.secrets to {role}",
+        f"grant: UPDATE on column public.secrets.x to {role}",
+        f"grant: EXECUTE on function pg_catalog.pg_read_file(text) to {role}",
+        f"grant: SELECT on table pg_catalog.pg_authid to {role}",
+        f"grant: SET on parameter work_mem to {role}",
+        f"owner: {database['user']} of schema open",
+        f"owner: {role} of table public.theirs",
+        f"owner: {database['user']} of table public.secrets",
     }
     assert (Verdict.WARNING, "Everybody may create objects in the schema open.") in looked.found
     assert (Verdict.WARNING, f"The password of {role} has expired on 2026-01-01.") in looked.found
@@ -39,7 +49,7 @@ def test_roles_members_and_grants_are_lines(at, cluster, database):
 
 def test_the_rules_of_a_real_server_are_read(at):
     looked = database_access.look(at.ports, at.settings, TUESDAY)
-    assert any(line.startswith("rule host all all 127.0.0.1/32: scram-sha-256") for line in looked.facts)
+    assert any(line.startswith("rule 2: host all all 127.0.0.1/32: scram-sha-256") for line in looked.facts)
     assert "setting password_encryption = scram-sha-256" in looked.facts
     assert [verdict for verdict, _ in looked.found if verdict is Verdict.CRITICAL] == []
 
@@ -63,7 +73,15 @@ class Told:
 
     def __init__(self, *rules, ssl="on", password_encryption="scram-sha-256"):
         self.rules = [
-            {"line_number": at, "error": None, "netmask": None, "database": "all", "user_name": "all", **rule}
+            {
+                "line_number": at,
+                "error": None,
+                "netmask": None,
+                "options": [],
+                "database": "all",
+                "user_name": "all",
+                **rule,
+            }
             for at, rule in enumerate(rules, 1)
         ]
         self.values = {"ssl": ssl, "password_encryption": password_encryption}
@@ -94,6 +112,7 @@ def rule(kind, address, method, **more):
         (Told(rule("hostssl", "all", "trust")), Verdict.CRITICAL, "without a password"),
         (Told(rule("local", None, "trust")), Verdict.WARNING, "without a password (the machine itself)"),
         (Told(rule("host", "10.0.0.0", "password", netmask="255.0.0.0")), Verdict.CRITICAL, "passwords in the clear"),
+        (Told(rule("hostssl", "10.0.0.0/8", "ident")), Verdict.CRITICAL, "whom the other machine says that he is"),
         (Told(rule("hostssl", "10.0.0.0/8", "md5")), Verdict.WARNING, "takes MD5"),
         (Told(rule("host", "10.0.0.0/8", "scram-sha-256")), Verdict.WARNING, "without TLS from 10.0.0.0/8"),
         (Told(rule("hostssl", "10.0.0.0/8", "scram-sha-256"), ssl="off"), Verdict.WARNING, "TLS is off"),
@@ -117,3 +136,15 @@ def test_what_is_good_is_not(place):
         rule("host", "0.0.0.0/0", "reject"),
     )
     assert database_access.look(place.ports, place.settings, TUESDAY).found == []
+
+
+def test_order_and_options_count_and_their_secrets_are_not_told(place):
+    first, second = rule("hostssl", "all", "reject"), rule("hostssl", "all", "ldap", options=["ldapbindpasswd=hunter2"])
+    place.database = Told(first, second)
+    one = database_access.look(place.ports, place.settings, TUESDAY)
+    place.database = Told(second, first)
+    other = database_access.look(place.ports, place.settings, TUESDAY)
+    assert set(one.facts) != set(other.facts)
+    assert "hunter2" not in str(one)
+    place.database = Told(first, {**second, "options": ["ldapbindpasswd=hunter3"]})
+    assert set(database_access.look(place.ports, place.settings, TUESDAY).facts) != set(one.facts)

@@ -47,6 +47,22 @@ def test_addresses_of_both_kinds_are_read():
     assert list(open_ports.listening(table, "0A")) == ["[::]:443", "10.0.0.2:80"]
 
 
+class Tables(Answering):
+    """A host whose tables of sockets are told one by one."""
+
+    def run(self, argv, **_):
+        return self.answers[argv[1].rpartition("/")[2]]
+
+
+def test_every_table_has_to_be_told_whole_and_a_machine_may_have_no_ipv6(place):
+    good, absent = CommandOutput(0, "head\n", ""), CommandOutput(1, "", "cat: No such file or directory")
+    place.host = Tables(tcp=good, tcp6=absent, udp=good, udp6=absent)
+    assert open_ports.look(place.ports, place.settings, TUESDAY).seen == ["edge"]
+    for broken in ({"udp": absent}, {"tcp6": CommandOutput(0, "head\n", "", truncated=True)}):
+        place.host = Tables(**{**dict.fromkeys(("tcp", "tcp6", "udp", "udp6"), good), **broken})
+        assert open_ports.look(place.ports, place.settings, TUESDAY).skipped
+
+
 def test_a_host_that_tells_nothing_is_a_gap(place):
     place.host = Answering(cat=CommandOutput(1, "", "no such file"))
     assert open_ports.look(place.ports, place.settings, TUESDAY).skipped
@@ -80,8 +96,8 @@ def test_security_updates_that_wait_are_told_by_name(place):
     ("answers", "why"),
     [
         ({"find": f"{TUESDAY.timestamp() - 5 * 86_400} "}, "5 days old"),
-        ({"find": ""}, "has no lists of packages"),
-        ({"find": CommandOutput(1, "", "find: no such file")}, "has no lists of packages"),
+        ({"find": ""}, "has no lists of security updates"),
+        ({"find": CommandOutput(1, "", "find: no such file")}, "has no lists of security updates"),
         ({"find": f"{TUESDAY.timestamp()} ", "apt_get": CommandOutput(100, "", "E: broken")}, "ended with status 100"),
     ],
 )
@@ -94,8 +110,8 @@ def test_old_lists_and_a_broken_apt_prove_nothing(place, answers, why):
 
 @pytest.mark.skipif(not Path("/usr/bin/apt-get").exists(), reason="NOT RUN: needs Debian's apt-get")
 def test_this_machines_own_apt_is_understood(place, tmp_path):
-    (tmp_path / "x_Release").touch()
-    lists = ("find", str(tmp_path), "-maxdepth", "1", "-name", "*Release", "-printf", "%T@ ")
+    (tmp_path / "x-security_Release").touch()
+    lists = ("find", str(tmp_path), "-maxdepth", "1", "-name", "*security*Release", "-printf", "%T@ ")
     place.audit_settings(package_lists=lists)
     looked = packages.look(place.ports, place.settings, TUESDAY.fromtimestamp(time.time(), TUESDAY.tzinfo))
     assert looked.seen == ["edge"], looked.skipped
@@ -114,6 +130,7 @@ SECRETS = {
     "aws.log": "using AKIAABCDEFGHIJKLMNOP now\n",
     "app.conf": "db_password: hunter2hunter2\n",
     "dsn.ini": "url = postgresql://app:s3cretpw@db/x\n",
+    "words.conf": "password=SuperSecret123\n",
     "jwt.log": "Authorization: Bearer eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2QT4\n",
 }
 
@@ -150,7 +167,29 @@ def test_a_grep_that_finds_nothing_is_found_out(place, folder):
     assert looked.canary_found is False
 
 
-def test_a_folder_that_is_not_there_is_a_gap(place, folder):
+def test_a_folder_that_is_not_there_is_a_gap_and_a_link_is_followed(place, folder):
     place.audit_settings(secret_folders=(str(folder), "/no/such/folder"))
     looked = readable_secrets.look(place.ports, place.settings, TUESDAY)
-    assert looked.skipped == {"/no/such/folder on edge": "it is not there"}
+    assert looked.skipped == {"/no/such/folder on edge": "it is not there, or is no folder"}
+    (folder / "real").mkdir()
+    (folder / "real" / "key.pem").write_text(SECRETS["key.pem"])
+    (folder / "link").symlink_to(folder / "real")
+    place.audit_settings(secret_folders=(str(folder / "link"),))
+    place.settings = place.settings.model_copy(
+        update={"logs": place.settings.logs.model_copy(update={"directory": str(folder / "link")})}
+    )
+    assert readable_secrets.look(place.ports, place.settings, TUESDAY).found
+
+
+def test_a_file_too_large_and_a_search_that_broke_off_are_gaps(place, folder):
+    (folder / "large.log").write_bytes(b"x" * 5000)
+    place.audit_settings(secret_folders=(str(folder),), secret_file_kb=2)
+    looked = readable_secrets.look(place.ports, place.settings, TUESDAY)
+    assert looked.skipped == {"large files of edge": f"above security.audit.secret_file_kb: {folder}/large.log"}
+    canary = f"{len(readable_secrets.CANARY)}\n"
+    for broken in (CommandOutput(-9, f"{folder}\n", ""), CommandOutput(1, f"{folder}\n", "find: I/O error")):
+        place.host = Answering(grep=canary, find=broken)
+        assert "edge" in readable_secrets.look(place.ports, place.settings, TUESDAY).skipped
+    gone = CommandOutput(1, f"{folder}\n", "grep: /x/a.log: No such file or directory\nfind: '/y': Permission denied")
+    place.host = Answering(grep=canary, find=gone)
+    assert "edge" not in readable_secrets.look(place.ports, place.settings, TUESDAY).skipped

@@ -45,9 +45,14 @@ def test_what_a_store_or_a_missing_right_does_not_tell_is_a_gap(place):
     place.house = replace(GUARDED, versioning=None)
     looked = buckets.look(place.ports, place.settings, TUESDAY)
     assert set(looked.skipped.values()) == {"the store cannot tell"}
-    place.house = replace(GUARDED, encryption=None, rights_missing=("s3:GetEncryptionConfiguration",))
+    rights = {"encryption": "s3:GetEncryptionConfiguration"}
+    place.house = replace(GUARDED, encryption=None, lifecycle=None, rights_missing=rights)
     looked = buckets.look(place.ports, place.settings, TUESDAY)
-    assert set(looked.skipped.values()) == {"needs s3:GetEncryptionConfiguration"}
+    assert set(looked.skipped.values()) == {"it needs s3:GetEncryptionConfiguration", "the store cannot tell"}
+    place.house = GUARDED
+    for gap in (replace(PRIVATE, rights_missing=("s3:GetBucketAcl",)), replace(PRIVATE, anonymous_list_status=500)):
+        place.exposure = gap
+        assert buckets.look(place.ports, place.settings, TUESDAY).skipped
     place.exposure = TargetUnreachableError("The store is away.")
     assert buckets.look(place.ports, place.settings, TUESDAY).seen == []
 
@@ -71,6 +76,18 @@ def test_airflows_people_roles_and_connections_are_lines(place):
         "role Viewer: can_read on DAGs",
         "connection tdev_aws: aws",
     ]
+
+
+def test_what_may_be_secret_in_a_host_is_in_no_line(place):
+    place.airflow = house(
+        connections=[
+            AirflowConnection("x", "http", "https://user:hunter2@hooks.example.com:8443/services/T0K3N?sig=abc", {})
+        ]
+    )
+    looked = airflow.look(place.ports, place.settings, TUESDAY)
+    assert "connection x: http https://hooks.example.com:8443" in looked.facts
+    told = str(looked)
+    assert not any(secret in told for secret in ("hunter2", "T0K3N", "abc", "user:"))
 
 
 @pytest.mark.parametrize(

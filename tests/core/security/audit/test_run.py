@@ -8,7 +8,7 @@ from tdev_operators.core.errors import InputError, TargetUnreachableError
 from tdev_operators.core.security.audit import run as module
 from tdev_operators.core.security.audit.looking import AuditLook, Looked
 from tdev_operators.core.security.audit.looks import all_looks
-from tdev_operators.core.security.audit.run import accept, audit, difference
+from tdev_operators.core.security.audit.run import accept, audit, difference, state_of
 from tdev_operators.core.security.check_names import about, is_named
 from tdev_operators.core.verdicts import Verdict
 from tests.core.security.audit.conftest import TUESDAY
@@ -56,7 +56,7 @@ def test_until_somebody_accepts_it_everything_is_told_and_afterwards_what_differ
 
     [other] = only(a_look("tcp 22", "tcp 4444"), at=TUESDAY + 2 * WEEK)
     assert other.verdict is Verdict.WARNING
-    assert other.summary == "It differs from what lead accepted on 2026-12-01: 1 added, 1 gone."
+    assert other.summary.startswith("It differs from what lead accepted on 2026-12-01: 1 added, 1 gone (state ")
     assert other.details == ("+ tcp 4444", "- tcp 443")
     assert {one.name: one.value for one in other.measurements} == {"added": 1, "gone": 1}
 
@@ -130,6 +130,27 @@ def test_lines_of_strangers_stay_one_line(only):
 def test_only_what_was_seen_can_be_accepted(place, name, why):
     with pytest.raises(InputError, match=why):
         accept(place.memory, place.settings, name, "lead", TUESDAY)
+
+
+def test_only_what_was_read_and_looked_at_whole_can_be_accepted(only, place):
+    [first] = only(a_look("tcp 22"))
+    read = first.summary.rpartition("--state ")[2].rstrip("`.")
+    assert read == state_of(["tcp 22"])
+    only(a_look("tcp 22", "tcp 4444"), at=TUESDAY + timedelta(hours=1))
+    with pytest.raises(InputError, match=f"and not {read}; read it with"):
+        accept(place.memory, place.settings, "audit.open_ports", "lead", TUESDAY + timedelta(hours=2), read)
+    only(a_look("tcp 22", skipped={"db": "away"}), at=TUESDAY + timedelta(hours=2))
+    with pytest.raises(InputError, match=r"left something out of audit\.open_ports \(db\)"):
+        accept(place.memory, place.settings, "audit.open_ports", "lead", TUESDAY + timedelta(hours=3))
+
+
+def test_what_is_cut_off_a_long_line_counts_all_the_same(only, place):
+    long = "policy " + "x" * 400
+    only(a_look(f"{long} one"))
+    accept(place.memory, place.settings, "audit.open_ports", "lead", TUESDAY)
+    [result] = only(a_look(f"{long} two"), at=TUESDAY + WEEK)
+    assert result.verdict is Verdict.WARNING
+    assert all(len(line) < 350 for line in result.details)
 
 
 def test_a_difference_is_of_lines(place):

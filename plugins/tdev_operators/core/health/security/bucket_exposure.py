@@ -42,25 +42,45 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
     )
 
 
+def lets_strangers_in(exposure: BucketExposure) -> bool:
+    """Whether a stranger gets something, or a policy or an ACL says that he may."""
+    by_deed = _lets_in(exposure.anonymous_list_status) or _lets_in(exposure.anonymous_read_status)
+    return by_deed or bool(exposure.policy_is_public) or bool(exposure.acl_grants_public)
+
+
+def gap_of(exposure: BucketExposure) -> str:
+    """Return why nobody can say how a bucket answers strangers; empty when one can."""
+    tries = {"list": exposure.anonymous_list_status, "read": exposure.anonymous_read_status}
+    unclear = {
+        deed: status
+        for deed, status in tries.items()
+        if status is not None and status not in _REFUSED and not _lets_in(status)
+    }
+    if exposure.rights_missing:
+        return f"we lack the right {', '.join(exposure.rights_missing)}; grant it to our role"
+    if unclear:
+        answers = ", ".join(f"{deed} {status}" for deed, status in unclear.items())
+        return f"its answers to a stranger neither let in nor refuse: {answers}"
+    claims = (exposure.policy_is_public, exposure.acl_grants_public)
+    return "the store supports none of our probes" if all(one is None for one in (*tries.values(), *claims)) else ""
+
+
+def _lets_in(status: int | None) -> bool:
+    return status is not None and 200 <= status < 300  # noqa: PLR2004  success, as HTTP defines it
+
+
 def _judge(bucket: str, exposure: BucketExposure, findings: Findings) -> set[str]:
     """Note what one bucket's exposure means and return the probes that its store does not support."""
     tries = {"list": exposure.anonymous_list_status, "read": exposure.anonymous_read_status}
     claims = {"policy": exposure.policy_is_public, "ACL": exposure.acl_grants_public}
-    unclear = {deed: status for deed, status in tries.items() if status is not None and status not in _REFUSED}
     for deed, status in tries.items():
-        if status is not None and 200 <= status < 300:  # noqa: PLR2004  success, as HTTP defines it
-            del unclear[deed]
+        if _lets_in(status):
             findings.found(Verdict.CRITICAL, f"A stranger can {deed} bucket {bucket} (status {status}).")
     for claim, is_public in claims.items():
         if is_public:
             findings.found(Verdict.CRITICAL, f"The {claim} of bucket {bucket} lets everybody in.")
-    if exposure.rights_missing:
-        findings.skip(bucket, f"we lack the right {', '.join(exposure.rights_missing)}; grant it to our role")
-    elif unclear:
-        answers = ", ".join(f"{deed} {status}" for deed, status in unclear.items())
-        findings.skip(bucket, f"its answers to a stranger neither let in nor refuse: {answers}")
-    elif all(answer is None for answer in (*tries.values(), *claims.values())):
-        findings.skip(bucket, "the store supports none of our probes")
+    if gap := gap_of(exposure):
+        findings.skip(bucket, gap)
     else:
         findings.saw(bucket)
     # A store without bucket policies has nothing to block.

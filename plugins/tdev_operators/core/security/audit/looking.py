@@ -16,14 +16,14 @@ Against = Literal["accepted", "last week", ""]
 
 @dataclass(frozen=True, slots=True)
 class BucketHouse:
-    """What a bucket's owner set. None: the store cannot tell; `rights_missing` names what we lack to ask."""
+    """What a bucket's owner set. None: the store cannot tell; `rights_missing` are the rights to ask that we lack."""
 
     versioning: bool | None
     encryption: str | None
     transport: bool | None  # whether the policy refuses requests without TLS
     policy: Sequence[str] | None  # a line a statement
     lifecycle: Sequence[str] | None  # a line a rule
-    rights_missing: Sequence[str] = ()
+    rights_missing: Mapping[str, str] = field(default_factory=dict)
 
 
 class BucketInspector(Protocol):

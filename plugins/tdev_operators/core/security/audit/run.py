@@ -1,5 +1,6 @@
 """The audit from its looks to results: each look for itself, held against what was accepted or was there a week ago."""
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,11 @@ class Difference:
     by: str = ""
 
 
+def state_of(facts: Sequence[str]) -> str:
+    """Return a short name of a state, by which people accept what they have read and nothing else."""
+    return hashlib.sha256("\n".join(sorted(set(facts))).encode()).hexdigest()[:8]
+
+
 def audit(
     ports: AuditPorts,
     settings: Settings,
@@ -65,11 +71,14 @@ def audit(
     return tuple(results)
 
 
-def accept(ledger: ItemStore, settings: Settings, name: str, by: str, now: datetime) -> int:
+def accept(ledger: ItemStore, settings: Settings, name: str, by: str, now: datetime, state: str = "") -> int:
     """Make what the last audit saw the state that later ones are held against; return how many lines that are.
 
+    `state` is the name of the state that was read (see `state_of`); another one is refused.
+
     Raises:
-        InputError: there is no such look, it is held against nothing, or none was taken in the last week.
+        InputError: there is no such look, none was taken in the last week, it left something out, or what it saw is
+            not what was read.
     """
     known = [one.name for one in all_looks() if one.against == "accepted"]
     if name not in known:
@@ -77,8 +86,15 @@ def accept(ledger: ItemStore, settings: Settings, name: str, by: str, now: datet
     seen = ledger.samples(settings.system.name, name, now - timedelta(days=8), 1)
     if not seen:
         raise InputError(f"No audit of the last week has looked at {name}; start `security_audit` first.")
+    if skipped := seen[-1].facts.get("skipped"):
+        raise InputError(
+            f"The last audit left something out of {name} ({', '.join(skipped)}); mend that and look again."
+        )
+    is_now = state_of(seen[-1].facts["facts"])
+    if state and state != is_now:
+        raise InputError(f"What the last audit saw of {name} is {is_now}, and not {state}; read it with `tdev audit`.")
     facts = {"facts": list(seen[-1].facts["facts"]), "by": by, "accepted_at": now.isoformat()}
-    ledger.keep_sample(settings.system.name, _accepted(name), Sample(now, facts))
+    ledger.keep_sample(settings.system.name, accepted_kind(name), Sample(now, facts))
     return len(facts["facts"])
 
 
@@ -86,7 +102,7 @@ def difference(
     ledger: ItemStore, system: str, look: AuditLook, facts: Sequence[str], at: datetime
 ) -> Difference | None:
     """Return how facts differ from what they are held against; None while the ledger's database is down."""
-    kind = _accepted(look.name) if look.against == "accepted" else look.name
+    kind = accepted_kind(look.name) if look.against == "accepted" else look.name
     found = ledger.samples(system, kind, at - _FOR_EVER)
     if found is None:
         return None
@@ -110,16 +126,27 @@ def difference(
 def _one(look: AuditLook, ports: AuditPorts, settings: Settings, ledger: ItemStore, at: datetime) -> CheckResult:
     try:
         looked = look.look(ports, settings, at)
-        looked.facts = [one_line(fact, _LINE) for fact in looked.facts]
+        looked.facts = [_line_of(fact) for fact in looked.facts]
         compared = None
         if look.against:
             compared = difference(ledger, settings.system.name, look, looked.facts, at)
             if looked.seen:
-                ledger.keep_sample(settings.system.name, look.name, Sample(at, {"facts": looked.facts}))
+                # A retry is of its run's moment, and sees what is there now: the newest is what counts.
+                seen_at = max(at, ports.system.clock())
+                facts = {"facts": looked.facts, "skipped": sorted(looked.skipped)}
+                ledger.keep_sample(settings.system.name, look.name, Sample(seen_at, facts))
     except Exception as error:  # noqa: BLE001  the boundary: one look that fails must not hide the others
         why = sentence_of(error, look.name, _log)
         return CheckResult(look.name, Verdict.UNKNOWN, why, hint=look.hint, coverage=Coverage(skipped={look.name: why}))
     return _result(look, looked, compared)
+
+
+def _line_of(fact: str) -> str:
+    """Return a fact as one line; what is cut off counts all the same."""
+    line = one_line(fact, _LINE)
+    if len(fact) < _LINE:
+        return line
+    return f"{line} sha256:{hashlib.sha256(fact.encode()).hexdigest()[:12]}"
 
 
 def _result(look: AuditLook, looked: Looked, compared: Difference | None) -> CheckResult:
@@ -156,17 +183,15 @@ def _told(look: AuditLook, looked: Looked, compared: Difference) -> tuple[str, V
     count = counted(len(looked.facts), "line")
     if compared.since is None:
         if look.against == "accepted":
-            return (
-                f"Nobody has accepted what is there ({count}): read it below, and `tdev audit --accept {look.name}`.",
-                Verdict.WARNING,
-            )
+            how = f"`tdev audit --accept {look.name} --state {state_of(looked.facts)}`"
+            return f"Nobody has accepted what is there ({count}): read it below, and {how}.", Verdict.WARNING
         return f"{count}; there is none of a week ago to compare with.", Verdict.OK
     changed = f"{len(compared.added)} added, {len(compared.removed)} gone"
     if look.against == "last week":
         return f"{count}; since {compared.since:%Y-%m-%d}: {changed}.", Verdict.OK
     who = f"what {compared.by} accepted on {compared.since:%Y-%m-%d}"
     if compared.added or compared.removed:
-        return f"It differs from {who}: {changed}.", Verdict.WARNING
+        return f"It differs from {who}: {changed} (state {state_of(looked.facts)}).", Verdict.WARNING
     return f"{count}, as {who}.".replace("as what", "what"), Verdict.OK
 
 
@@ -180,5 +205,6 @@ def _figures(look: AuditLook, compared: Difference | None) -> tuple[Measurement,
     )
 
 
-def _accepted(name: str) -> str:
+def accepted_kind(name: str) -> str:
+    """Return the kind of sample that holds what was accepted of a look."""
     return f"{name} accepted"

@@ -1,6 +1,7 @@
 """Airflow's own house: who may do what in it, failed logins, and what its connections show."""
 
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from tdev_operators.core.reporting.wording import counted
 from tdev_operators.core.security.audit.looking import AirflowConnection, AuditPorts, Looked
@@ -27,7 +28,7 @@ def look(ports: AuditPorts, settings: Settings, at: datetime) -> Looked:  # noqa
             looked.warn(f"{counted(user.failed_logins, 'login')} of {user.name} failed in a row or since the last one.")
     looked.facts += [f"role {role}: {right}" for role, granted in rights.items() for right in granted]
     for connection in ports.airflow.connections():
-        looked.facts.append(f"connection {connection.name}: {connection.kind} {connection.host}".rstrip())
+        looked.facts.append(f"connection {connection.name}: {connection.kind} {_place(connection.host)}".rstrip())
         for sentence in _open_in(connection):
             looked.warn(sentence)
     admins = sum("Admin" in user.roles and user.active for user in users)
@@ -36,6 +37,16 @@ def look(ports: AuditPorts, settings: Settings, at: datetime) -> Looked:  # noqa
         Measurement("admins", admins),
     ]
     return looked
+
+
+def _place(host: str) -> str:
+    """Return where a connection goes, without user, path or query: those may be secrets."""
+    parts = urlsplit(host if "://" in host else f"//{host}")
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        port = ""
+    return f"{f'{parts.scheme}://' if parts.scheme else ''}{parts.hostname or ''}{port}"
 
 
 def _open_in(connection: AirflowConnection) -> list[str]:

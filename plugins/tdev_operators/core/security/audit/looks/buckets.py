@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from tdev_operators.core.errors import TdevError
+from tdev_operators.core.health.security.bucket_exposure import gap_of, lets_strangers_in
 from tdev_operators.core.security.audit.looking import AuditPorts, BucketHouse, Looked
 from tdev_operators.core.settings import Settings
 
@@ -23,8 +24,9 @@ def look(ports: AuditPorts, settings: Settings, at: datetime) -> Looked:  # noqa
             looked.skipped[bucket] = str(error)
             continue
         looked.seen.append(bucket)
-        statuses = (exposure.anonymous_list_status, exposure.anonymous_read_status)
-        if 200 in statuses or exposure.policy_is_public or exposure.acl_grants_public:  # noqa: PLR2004  HTTP's
+        if gap := gap_of(exposure):
+            looked.skipped[f"strangers at {bucket}"] = gap
+        if lets_strangers_in(exposure):
             looked.alarm(f"Strangers may read {bucket}.")
         elif exposure.public_access_blocked is False:
             looked.warn(f"{bucket} does not block public access: one wrong policy opens it.")
@@ -39,11 +41,18 @@ def _judge(bucket: str, house: BucketHouse, looked: Looked) -> None:
         ("transport", house.transport, f"{bucket} takes requests without TLS; deny aws:SecureTransport = false."),
     ):
         if value is None:
-            why = f"needs {', '.join(house.rights_missing)}" if house.rights_missing else "the store cannot tell"
-            looked.skipped[f"{what} of {bucket}"] = why
             continue
         looked.facts.append(f"{bucket}: {what} {value if isinstance(value, str) and value else bool(value)}")
         if not value:
             looked.warn(sentence)
+    for what, told in (
+        ("versioning", house.versioning),
+        ("encryption", house.encryption),
+        ("policy", house.policy),
+        ("lifecycle", house.lifecycle),
+    ):
+        if told is None:
+            right = house.rights_missing.get(what, "")
+            looked.skipped[f"{what} of {bucket}"] = f"it needs {right}" if right else "the store cannot tell"
     looked.facts += [f"{bucket}: lifecycle {line}" for line in house.lifecycle or ()]
     looked.facts += [f"{bucket}: policy {line}" for line in house.policy or ()]

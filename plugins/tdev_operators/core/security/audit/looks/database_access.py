@@ -1,5 +1,6 @@
 """How the database lets people in: pg_hba.conf, TLS, and how passwords are kept."""
 
+import hashlib
 import ipaddress
 from collections.abc import Mapping
 from datetime import datetime
@@ -29,8 +30,8 @@ def look(ports: AuditPorts, settings: Settings, at: datetime) -> Looked:  # noqa
     with ports.database.session(application_name=APPLICATION) as session:
         values = {row["name"]: row["setting"] for row in session.rows(load_sql("audit/access_settings"))}
         rules = session.rows(load_sql("audit/access_rules"))
-    for rule in rules:
-        looked.facts.append(_line_of(rule))
+    for rank, rule in enumerate(rules, 1):  # the first that fits decides: their order counts
+        looked.facts.append(_line_of(rank, rule))
         _judge(rule, looked)
     remote = [rule for rule in rules if _is_remote(rule) and rule["auth_method"] != "reject"]
     if remote and values.get("ssl") != "on":
@@ -48,6 +49,8 @@ def _judge(rule: Mapping[str, Any], looked: Looked) -> None:
     elif method == "trust":
         told = f"{line} lets {rule['user_name']} in without a password ({_place(rule)})."
         looked.alarm(told) if remote else looked.warn(told)
+    elif method == "ident" and remote:
+        looked.alarm(f"{line} lets in whom the other machine says that he is (ident from {_place(rule)}).")
     elif method in _IN_THE_CLEAR and remote and rule["type"] != "hostssl":
         looked.alarm(f"{line} takes passwords in the clear ({method} from {_place(rule)}).")
     elif method == "md5":
@@ -77,5 +80,15 @@ def _place(rule: Mapping[str, Any]) -> str:
     return f"{rule['address']}/{length}"
 
 
-def _line_of(rule: Mapping[str, Any]) -> str:
-    return f"rule {rule['type']} {rule['database']} {rule['user_name']} {_place(rule)}: {rule['auth_method']}"
+def _line_of(rank: int, rule: Mapping[str, Any]) -> str:
+    options = "".join(f" {_harmless(option)}" for option in rule.get("options") or ())
+    told = f"{rule['type']} {rule['database']} {rule['user_name']} {_place(rule)}: {rule['auth_method']}{options}"
+    return f"rule {rank}: {told}"
+
+
+def _harmless(option: str) -> str:
+    """Return an option of a rule; one that holds a secret (ldapbindpasswd, radiussecrets) as a digest."""
+    name, _, value = option.partition("=")
+    if not any(word in name for word in ("passwd", "secret")):
+        return option
+    return f"{name}=({hashlib.sha256(value.encode()).hexdigest()[:12]})"

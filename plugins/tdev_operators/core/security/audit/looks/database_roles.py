@@ -27,6 +27,9 @@ def look(ports: AuditPorts, settings: Settings, at: datetime) -> Looked:
             f"member: {one['member']} of {one['role']}{' (may grant it on)' if one['admin'] else ''}"
             for one in session.rows(load_sql("audit/memberships"))
         ]
+        looked.facts += [
+            f"owner: {one['owner']} of {one['kind']} {one['object']}" for one in session.rows(load_sql("audit/owners"))
+        ]
         for grant in session.rows(load_sql("audit/grants")):
             looked.facts.append(
                 f"grant: {grant['privileges']} on {grant['kind']} {grant['object']} to {grant['grantee']}"

@@ -11,9 +11,10 @@ from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import Measurement
 
 AGAINST = ""
-HINT = "Install them in the maintenance window: `apt-get upgrade` on the host."
+HINT = "Install them in the maintenance window: `apt-get dist-upgrade` on the host; a new kernel wants a restart."
 
-# "Inst openssl [3.0.11-1] (3.0.15-1 Debian-Security:12/stable-security [amd64])", from `apt-get -s upgrade`.
+# "Inst openssl [3.0.11-1] (3.0.15-1 Debian-Security:12/stable-security [amd64])", from `apt-get -s dist-upgrade`.
+# (`upgrade` keeps back what needs a new package, as every new kernel does.)
 _WAITING = re.compile(r"^Inst (\S+) (?:\[(\S+)\] )?\((\S+) (.*)\)", re.MULTILINE)
 _SECURITY = re.compile(r"-security\b|Debian-Security|UbuntuESM", re.IGNORECASE)
 _NAMED = 10
@@ -36,11 +37,11 @@ def _look_at(host: Host, settings: Settings, at: datetime, looked: Looked) -> in
     made = host.run(list(rules.package_lists))
     moments = [float(word) for word in made.stdout.split() if re.fullmatch(r"\d+(\.\d+)?", word)]
     if made.exit_status != 0 or not moments:
-        looked.skipped[host.name] = "it has no lists of packages; run `apt-get update` there, each day"
+        looked.skipped[host.name] = "it has no lists of security updates; run `apt-get update` there, each day"
         return 0
     days = (at.timestamp() - max(moments)) / 86_400
     if days > rules.package_lists_days:
-        looked.skipped[host.name] = f"its lists of packages are {days:.0f} days old; run `apt-get update` there"
+        looked.skipped[host.name] = f"its lists of security updates are {days:.0f} days old; run `apt-get update` there"
         return 0
     told = host.run(list(rules.package_upgrades), timeout_seconds=120)
     if told.exit_status != 0 or told.truncated:

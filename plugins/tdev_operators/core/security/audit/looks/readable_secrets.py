@@ -3,7 +3,9 @@
 from datetime import datetime
 
 from tdev_operators.core.errors import TdevError
-from tdev_operators.core.ports import Host
+from tdev_operators.core.health.findings import some
+from tdev_operators.core.ports import CommandOutput, Host
+from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.security.audit.looking import AuditPorts, Looked
 from tdev_operators.core.settings import Settings
 
@@ -20,7 +22,7 @@ PATTERNS = (
     r"xox[abpr]-[A-Za-z0-9-]{10,}",
     r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
     r"(postgres|postgresql|mysql|redis|amqp)://[^:/ @]+:[^@ ]{3,}@",
-    r"(password|passwd|secret|api_?key|token)[\"']?[ ]*[:=][ ]*[\"']?[^\"' ]*[0-9][^\"' ]{7,}",
+    r"(password|passwd|secret|api_?key|token)[\"']?[ ]*[:=][ ]*[\"']?([^\"' ]*[0-9][^\"' ]{7,}|[^\"' ]{7,}[0-9])",
 )
 # One of each form, which are nobody's: they have to be counted before the look is believed.
 CANARY = (
@@ -52,27 +54,42 @@ def _look_at(host: Host, settings: Settings, looked: Looked) -> bool:
     expressions = [word for pattern in PATTERNS for word in ("-e", pattern)]
     planted = host.run(["grep", "-icE", *expressions, "-"], stdin="".join(f"{line}\n" for line in CANARY))
     found_all = planted.stdout.strip() == str(len(CANARY))
-    folders = [*rules.secret_folders, settings.logs.directory]
+    folders = list(dict.fromkeys([*rules.secret_folders, settings.logs.directory]))
+    there = host.run(["find", "-H", *folders, "-maxdepth", "0", "-type", "d"]).stdout.splitlines()
+    for folder in folders:
+        if folder not in there:
+            looked.skipped[f"{folder} on {host.name}"] = "it is not there, or is no folder"
+    if not there:
+        return found_all
+    readable = ("find", "-H", *there, "-xdev", "-type", "f", "-perm", "-o=r")
+    limit = f"{rules.secret_file_kb}k"
     searched = host.run(
-        [
-            *("find", *dict.fromkeys(folders), "-xdev", "-type", "f", "-perm", "-o=r"),
-            *("-size", f"-{rules.secret_file_kb}k", "-exec", "grep", "-IilE", *expressions, "{}", "+"),
-        ],
+        [*readable, "!", "-size", f"+{limit}", "-exec", "grep", "-IilE", *expressions, "{}", "+"],
         timeout_seconds=rules.secret_seconds,
     )
-    if searched.truncated:
-        looked.skipped[f"files of {host.name}"] = "more names than could be read"
-    absent = [line for line in searched.stderr.splitlines() if "No such file" in line]
-    for folder in folders:
-        if any(folder in line for line in absent):
-            looked.skipped[f"{folder} on {host.name}"] = "it is not there"
+    _note_gaps(host, searched, looked)
+    large = host.run([*readable, "-size", f"+{limit}"]).stdout.splitlines()
+    if large:
+        looked.skipped[f"large files of {host.name}"] = f"above security.audit.secret_file_kb: {some(large)}"
     looked.seen.append(host.name)
     allowed = set(rules.secret_files_accepted)
-    names = [name for name in searched.stdout.splitlines() if name and name not in allowed]
-    looked.facts += [f"{host.name}: {name}" for name in sorted(names)]
+    names = sorted(name for name in searched.stdout.splitlines() if name and name not in allowed)
+    looked.facts += [f"{host.name}: {name}" for name in names]
     if names:
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        looked.alarm(
-            f"Everybody on {host.name} may read what looks like a secret in {', '.join(sorted(names)[:_SHOWN])}{more}."
-        )
+        files = some(names, at_most=_SHOWN)
+        looked.alarm(f"Everybody on {host.name} may read what looks like a secret in {files}.")
     return found_all
+
+
+def _note_gaps(host: Host, searched: CommandOutput, looked: Looked) -> None:
+    """Note what was not searched. What we may not open, others may not open either; what is gone is gone."""
+    if searched.truncated:
+        looked.skipped[f"files of {host.name}"] = "more names than could be read"
+    # find hands on that grep found nothing in its last handful: 1 says nothing.
+    if searched.exit_status not in (0, 1):
+        looked.skipped[host.name] = f"the search ended with status {searched.exit_status}"
+    odd = [
+        line for line in searched.stderr.splitlines() if "Permission denied" not in line and "No such file" not in line
+    ]
+    if odd:
+        looked.skipped[host.name] = f"the search says: {one_line(odd[0], 120)}"
