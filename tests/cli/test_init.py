@@ -61,6 +61,7 @@ def test_its_life(house):
         ("daily", "performance_analysis", "0 14 * * *"),
         ("daily", "security_scan", "0 17 * * *"),
         ("monthly", "capacity_planning", "0 9 1 * *"),
+        ("monthly", "compliance_audit", "0 9 2 * *"),
         ("monthly", "dr_drill", "0 8 5,15,25 * *"),
         ("weekly", "database_optimization", "0 4 * * 4"),
         ("weekly", "full_backup", "0 3 * * 1"),

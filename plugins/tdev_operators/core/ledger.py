@@ -136,8 +136,8 @@ class ItemStore(Protocol):
     def end_silences(self, holder: str, now: datetime) -> None:
         """Tell again what a holder held back."""
 
-    def drill_digests(self) -> Mapping[int, str]:
-        """Return the digest of each drill's evidence by its number; nothing while the database is down."""
+    def sealed_digests(self, event: str) -> Mapping[int, str]:
+        """Return the digests that the journal holds as an event, by number; none while the database is down."""
 
     def cluster(self) -> str:
         """Return which database cluster the ledger lives on; empty while it is down."""

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from tdev_operators.core.backup.settings import BackupSettings
 from tdev_operators.core.certificates.settings import CertificateSettings
+from tdev_operators.core.compliance.settings import ComplianceSettings
 from tdev_operators.core.database.capacity.settings import CapacitySettings
 from tdev_operators.core.database.care.settings import CareSettings
 from tdev_operators.core.database.performance.settings import PerformanceSettings
@@ -212,6 +213,7 @@ class Settings(Section):
     tuning: TuningSettings
     security: SecuritySettings
     certificates: CertificateSettings
+    compliance: ComplianceSettings = ComplianceSettings()
     alerts: AlertSettings
     silences: tuple[Silence, ...] = ()
     out_of_scope: tuple[OutOfScopeSettings, ...] = ()

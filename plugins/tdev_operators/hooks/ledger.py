@@ -133,10 +133,10 @@ class PostgresLedger:
             for row in rows
         )
 
-    def drill_digests(self) -> Mapping[int, str]:
-        """See `core.ledger.ItemStore.drill_digests`."""
+    def sealed_digests(self, event: str) -> Mapping[int, str]:
+        """See `core.ledger.ItemStore.sealed_digests`."""
         with self._database.transaction() as tx:
-            return {int(row["number"]): str(row["sha256"]) for row in tx.rows("drill_digests")}
+            return {int(row["number"]): str(row["sha256"]) for row in tx.rows("sealed_digests", event=event)}
 
     def cluster(self) -> str:
         """See `core.ledger.ItemStore.cluster`."""

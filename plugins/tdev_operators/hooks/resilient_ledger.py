@@ -114,9 +114,9 @@ class ResilientLedger:
         """See `core.ledger.Ledger.silences`."""
         return self._first(lambda: self.primary.silences(now), lambda: ())
 
-    def drill_digests(self) -> Mapping[int, str]:
-        """See `core.ledger.ItemStore.drill_digests`."""
-        return self._first(self.primary.drill_digests, dict)
+    def sealed_digests(self, event: str) -> Mapping[int, str]:
+        """See `core.ledger.ItemStore.sealed_digests`."""
+        return self._first(lambda: self.primary.sealed_digests(event), dict)
 
     def cluster(self) -> str:
         """See `core.ledger.ItemStore.cluster`."""

@@ -155,15 +155,16 @@ class DrillConcludeOperator(_StepOperator):
     def step(self, drill: "Drill", ports: "ReportingPorts", context: "Context") -> dict[str, Any]:
         """Return the verdict and the evidence's number and digest."""
         from tdev_operators.core.drill.conclude import conclude  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.drill.evidence import SEALED  # noqa: PLC0415
 
         ref, now = ref_of(context, tier=ITEM, item=ITEM), ports.clock()
-        started_at, known = began(ports, ref, now), ports.ledger.drill_digests()
+        started_at, known = began(ports, ref, now), ports.ledger.sealed_digests(SEALED)
         settings, sides = ports.settings, bool(ports.settings.failover.sides)
         outcome, sealed = conclude(drill, settings, started_at, now, alone=True, failover=sides, known=known)
         facts: dict[str, Any] = {}
         if sealed:
             facts = {"number": sealed.evidence.number, "sha256": sealed.sha256}
-            ports.ledger.journal(ref, "drill_evidence", {**facts, "previous_sha256": sealed.evidence.previous_sha256})
+            ports.ledger.journal(ref, SEALED, {**facts, "previous_sha256": sealed.evidence.previous_sha256})
         ports.ledger.close_item(ref, outcome)
         return {"verdict": outcome.verdict.value, **facts}
 
@@ -174,12 +175,13 @@ class DrillDueOperator(ItemWorkOperator):
     def do(self, job: Job) -> "ItemOutcome":
         """Return whether one is due, and the forecast."""
         from tdev_operators.core.drill.due import due_outcome  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.drill.evidence import SEALED  # noqa: PLC0415
         from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
         from tdev_operators.hooks.drill_assembly import drill_ports  # noqa: PLC0415
 
         link = f"{job.settings.alerts.ui_base_url.rstrip('/')}/dags/{DAG_ID}"
         with drill_ports(job.settings, airflow_connections()) as ports:
-            return due_outcome(ports, job.settings, job.ports.clock, link, job.ports.ledger.drill_digests())
+            return due_outcome(ports, job.settings, job.ports.clock, link, job.ports.ledger.sealed_digests(SEALED))
 
 
 @contextmanager

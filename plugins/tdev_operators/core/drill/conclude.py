@@ -5,10 +5,11 @@ from datetime import datetime
 from types import MappingProxyType
 
 from tdev_operators.core.drill.drill import FAILOVER, INTENT, REHEARSED, Drill
-from tdev_operators.core.drill.evidence import TAMPERED, Evidence, Sealed
+from tdev_operators.core.drill.evidence import TAMPERED, Evidence
 from tdev_operators.core.drill.told import results_of, set_sizes
 from tdev_operators.core.errors import ProofFailedError
 from tdev_operators.core.items import ItemOutcome
+from tdev_operators.core.sealed_chain import Sealed
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict
 
@@ -22,7 +23,7 @@ def conclude(
     alone: bool,
     failover: bool = False,
     known: Mapping[int, str] = MappingProxyType({}),
-) -> tuple[ItemOutcome, Sealed | None]:
+) -> tuple[ItemOutcome, Sealed[Evidence] | None]:
     """Sweep, judge, and seal the evidence; None where the chain was tampered with, which is a result then.
 
     `alone`: see `Drill.sweep`. `failover`: one should have been rehearsed too. `known` are the digests of past evidence

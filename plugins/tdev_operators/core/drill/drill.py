@@ -13,13 +13,14 @@ from typing import Any
 from tdev_operators.core.backup.ports import BackupStore
 from tdev_operators.core.backup.repository import Repository
 from tdev_operators.core.drill.clean_room import bucket_facts, rehearse
-from tdev_operators.core.drill.evidence import Evidence, EvidenceChain, Sealed
+from tdev_operators.core.drill.evidence import Evidence, EvidenceChain
 from tdev_operators.core.drill.ports import DrillPorts
 from tdev_operators.core.errors import InputError, PermanentError
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.recovery.approvals import refuse_unapproved
 from tdev_operators.core.recovery.choose_set import Choice, choose_set
 from tdev_operators.core.recovery.journal import Journal
+from tdev_operators.core.sealed_chain import Sealed
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult
 
@@ -197,7 +198,7 @@ class Drill:
         """Return how many objects of this drill are still there."""
         return sum(1 for _ in self._ports.store.list(self.repository.bucket, self.scratch_prefix))
 
-    def seal(self, outcome: ItemOutcome) -> Sealed:
+    def seal(self, outcome: ItemOutcome) -> Sealed[Evidence]:
         """Append this drill's evidence to the chain.
 
         Raises:

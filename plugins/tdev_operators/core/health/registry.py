@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tdev_operators.core.backup import check_names as backup
 from tdev_operators.core.certificates import check_names as certificates
+from tdev_operators.core.compliance import check_names as compliance
 from tdev_operators.core.database import check_names as database
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.security import check_names as security
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tdev_operators.core.ports import SystemPorts
     from tdev_operators.core.settings import Settings
 
+# What other items than the health check report.
+_NAMED = (certificates.is_named, compliance.is_named, database.is_named, security.is_named)
 AREAS = ("infrastructure", "evolution", "agents", "database", "api", "security")
 
 # The check that says whether a target can be reached at all: the root cause when others could not look.
@@ -78,12 +81,7 @@ def refuse_unknown_names(settings: "Settings", known: Iterable[str]) -> None:
             ("silences", [entry.check for entry in settings.silences], backup.is_named),
         )
         for pattern in patterns
-        if not (
-            any(covers(pattern, name) for name in names)
-            or any(
-                is_named(pattern) for is_named in (others, certificates.is_named, database.is_named, security.is_named)
-            )
-        )
+        if not any(covers(pattern, name) for name in names) and not any(named(pattern) for named in (others, *_NAMED))
     ]
     if wrong:
         raise SettingsError("\n".join(wrong))
