@@ -31,6 +31,7 @@ class Case:
     revocations: list[Revocation] = field(default_factory=list)
     done: Renewed | None = None
     failed: str = ""
+    seconds: float = 0.0  # what looking, all at once, and renewing took
     sentences: list[tuple[Verdict, str]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 

@@ -67,8 +67,9 @@ def manage(
     progress(f"{counted(len(cases), 'end')} looked at")
     until = time.monotonic() + settings.certificates.minutes * 60
     for case in sorted(cases, key=_ends):
-        left = until - time.monotonic()
-        _renewed(case, ports, settings, wanted, note, progress, check, in_time=left)
+        began = time.monotonic()
+        _renewed(case, ports, settings, wanted, note, progress, check, in_time=until - began)
+        case.seconds += time.monotonic() - began
         check()
     again = [case for case in cases if case.done or case.failed]
     for case, fresh in zip(again, _looked_at(ports, settings, [case.entry for case in again]), strict=True):
@@ -89,7 +90,8 @@ def _ends(case: Case) -> datetime:
 
 def _told(case: Case, ports: CertificatePorts, settings: Settings, wanted: Wanted) -> CheckResult:
     try:
-        return result_of(case, settings, ports.system.clock(), _would(case, ports, settings, wanted))
+        result = result_of(case, settings, ports.system.clock(), _would(case, ports, settings, wanted))
+        return result.timed(case.seconds)
     except Exception as error:  # noqa: BLE001  the boundary: an odd certificate hides no other
         why = sentence_of(error, case.entry.title, _log)
         return CheckResult(name_of(case.entry.title), Verdict.UNKNOWN, why, coverage=Coverage(skipped={"it": why}))
@@ -112,6 +114,7 @@ def _end_of(entry: ManagedCertificate) -> End:
 
 
 def _looked_at(ports: CertificatePorts, settings: Settings, entries: list[ManagedCertificate]) -> list[Case]:
+    began = time.monotonic()
     looked = look(ports.system, [_end_of(entry) for entry in entries])
     files = side_by_side(
         {
@@ -121,7 +124,8 @@ def _looked_at(ports: CertificatePorts, settings: Settings, entries: list[Manage
         },
         at_most=_AT_ONCE,
     )
-    return [Case(entry, looked[_end_of(entry)], files.get(entry)) for entry in entries]
+    taken = time.monotonic() - began
+    return [Case(entry, looked[_end_of(entry)], files.get(entry), seconds=taken) for entry in entries]
 
 
 def _file_of(ports: CertificatePorts, settings: Settings, entry: ManagedCertificate) -> tuple[x509.Certificate, ...]:

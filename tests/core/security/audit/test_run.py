@@ -45,8 +45,10 @@ def test_every_look_says_what_it_is_about_and_may_be_switched_off():
 
 def test_until_somebody_accepts_it_everything_is_told_and_afterwards_what_differs(only, place):
     [first] = only(a_look("tcp 22", "tcp 443"))
+    state = state_of(["tcp 443", "tcp 22"])
     assert first.verdict is Verdict.WARNING
-    assert first.summary.startswith("Nobody has accepted what is there (2 lines)")
+    assert first.summary == "Nobody has accepted what is there: 2 lines, below."
+    assert first.hint == f"Close it; or read it and accept it: `tdev audit --accept audit.open_ports --state {state}`."
     assert first.details == ("tcp 22", "tcp 443")
 
     assert accept(place.memory, place.settings, "audit.open_ports", "lead", TUESDAY + timedelta(hours=1)) == 2
@@ -56,7 +58,7 @@ def test_until_somebody_accepts_it_everything_is_told_and_afterwards_what_differ
 
     [other] = only(a_look("tcp 22", "tcp 4444"), at=TUESDAY + 2 * WEEK)
     assert other.verdict is Verdict.WARNING
-    assert other.summary.startswith("It differs from what lead accepted on 2026-12-01: 1 added, 1 gone (state ")
+    assert other.summary == "It differs from what lead accepted on 2026-12-01: 1 added, 1 gone."
     assert other.details == ("+ tcp 4444", "- tcp 443")
     assert {one.name: one.value for one in other.measurements} == {"added": 1, "gone": 1}
 
@@ -134,7 +136,7 @@ def test_only_what_was_seen_can_be_accepted(place, name, why):
 
 def test_only_what_was_read_and_looked_at_whole_can_be_accepted(only, place):
     [first] = only(a_look("tcp 22"))
-    read = first.summary.rpartition("--state ")[2].rstrip("`.")
+    read = first.hint.rpartition("--state ")[2].rstrip("`.")
     assert read == state_of(["tcp 22"])
     only(a_look("tcp 22", "tcp 4444"), at=TUESDAY + timedelta(hours=1))
     with pytest.raises(InputError, match=f"and not {read}; read it with"):

@@ -80,7 +80,10 @@ class AuditPorts:
 
 @dataclass(slots=True)
 class Looked:
-    """What a look found. `facts` are what is there, a line each; `found` is what is wrong, whoever accepted it."""
+    """What a look found. `facts` are what is there, a line each; `found` is what is wrong, whoever accepted it.
+
+    `well` is what a look that is held against nothing says when nothing is wrong.
+    """
 
     facts: list[str] = field(default_factory=list)
     found: list[tuple[Verdict, str]] = field(default_factory=list)
@@ -88,6 +91,7 @@ class Looked:
     skipped: dict[str, str] = field(default_factory=dict)
     figures: list[Measurement] = field(default_factory=list)
     canary_found: bool | None = None
+    well: str = "Nothing is wrong."
 
     def warn(self, sentence: str) -> None:
         """Keep what should be mended."""

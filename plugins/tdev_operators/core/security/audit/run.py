@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -124,6 +125,7 @@ def difference(
 
 
 def _one(look: AuditLook, ports: AuditPorts, settings: Settings, ledger: ItemStore, at: datetime) -> CheckResult:
+    began = time.monotonic()
     try:
         looked = look.look(ports, settings, at)
         looked.facts = [_line_of(fact) for fact in looked.facts]
@@ -138,7 +140,7 @@ def _one(look: AuditLook, ports: AuditPorts, settings: Settings, ledger: ItemSto
     except Exception as error:  # noqa: BLE001  the boundary: one look that fails must not hide the others
         why = sentence_of(error, look.name, _log)
         return CheckResult(look.name, Verdict.UNKNOWN, why, hint=look.hint, coverage=Coverage(skipped={look.name: why}))
-    return _result(look, looked, compared)
+    return _result(look, looked, compared).timed(time.monotonic() - began)
 
 
 def _line_of(fact: str) -> str:
@@ -167,32 +169,38 @@ def _result(look: AuditLook, looked: Looked, compared: Difference | None) -> Che
     if len(ordered) > _SENTENCES:
         told.append(f"And {len(ordered) - _SENTENCES} more.")
         details = [f"{verdict}: {sentence}" for verdict, sentence in ordered] + details
-    quiet = _told(look, looked, compared)[0] if compared is not None else f"{counted(len(looked.facts), 'line')} seen."
+    quiet = _told(look, looked, compared)[0] if compared is not None else looked.well
     return CheckResult(
         look.name,
         worst([Verdict.OK, *(verdict for verdict, _ in found)]),
         " ".join(told) or quiet,
         measurements=(*looked.figures, *_figures(look, compared)),
-        hint=look.hint if found else "",
+        hint=_hint(look, looked) if found else "",
         coverage=Coverage(seen=tuple(looked.seen), skipped=skipped, canary_found=looked.canary_found),
         details=tuple(details),
     )
+
+
+def _hint(look: AuditLook, looked: Looked) -> str:
+    if look.against != "accepted":
+        return look.hint
+    how = f"`tdev audit --accept {look.name} --state {state_of(looked.facts)}`"
+    return f"{look.hint.rstrip('.')}; or read it and accept it: {how}."
 
 
 def _told(look: AuditLook, looked: Looked, compared: Difference) -> tuple[str, Verdict]:
     count = counted(len(looked.facts), "line")
     if compared.since is None:
         if look.against == "accepted":
-            how = f"`tdev audit --accept {look.name} --state {state_of(looked.facts)}`"
-            return f"Nobody has accepted what is there ({count}): read it below, and {how}.", Verdict.WARNING
+            return f"Nobody has accepted what is there: {count}, below.", Verdict.WARNING
         return f"{count}; there is none of a week ago to compare with.", Verdict.OK
     changed = f"{len(compared.added)} added, {len(compared.removed)} gone"
     if look.against == "last week":
         return f"{count}; since {compared.since:%Y-%m-%d}: {changed}.", Verdict.OK
     who = f"what {compared.by} accepted on {compared.since:%Y-%m-%d}"
     if compared.added or compared.removed:
-        return f"It differs from {who}: {changed} (state {state_of(looked.facts)}).", Verdict.WARNING
-    return f"{count}, as {who}.".replace("as what", "what"), Verdict.OK
+        return f"It differs from {who}: {changed}.", Verdict.WARNING
+    return f"{count}, {who}.", Verdict.OK
 
 
 def _figures(look: AuditLook, compared: Difference | None) -> tuple[Measurement, ...]:

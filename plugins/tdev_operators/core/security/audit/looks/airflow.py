@@ -9,10 +9,7 @@ from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import Measurement
 
 AGAINST = "accepted"
-HINT = (
-    "Deactivate users and take roles away in Airflow's Security menu, move secrets of an extra into the password; or "
-    "accept what changed: `tdev audit --accept audit.airflow`."
-)
+HINT = "Deactivate users and take roles away in Airflow's Security menu, move secrets of an extra into the password."
 
 _SECRETS = ("password", "secret", "token", "private_key", "api_key")
 _HIDDEN = "***"

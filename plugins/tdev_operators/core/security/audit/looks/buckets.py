@@ -9,8 +9,8 @@ from tdev_operators.core.settings import Settings
 
 AGAINST = "accepted"
 HINT = (
-    "Mend the bucket's settings, or accept what changed: `tdev audit --accept audit.buckets`. A store that cannot tell "
-    "is switched off in [[out_of_scope]] by somebody who answers for it."
+    "Mend the bucket's settings; a store that cannot tell is switched off in [[out_of_scope]] by somebody who answers "
+    "for it."
 )
 
 

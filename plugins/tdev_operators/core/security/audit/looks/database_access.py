@@ -12,10 +12,7 @@ from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
 
 AGAINST = "accepted"
-HINT = (
-    "Mend pg_hba.conf (hostssl and scram-sha-256) and postgresql.conf, and reload; or accept what changed: "
-    "`tdev audit --accept audit.database_access`."
-)
+HINT = "Mend pg_hba.conf (hostssl and scram-sha-256) and postgresql.conf, and reload."
 
 _IN_THE_CLEAR = ("password", "ldap", "radius", "pam", "bsd")
 

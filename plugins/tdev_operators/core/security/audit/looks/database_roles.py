@@ -8,7 +8,7 @@ from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
 
 AGAINST = "accepted"
-HINT = "REVOKE or DROP ROLE what nobody wants, or accept it: `tdev audit --accept audit.database_roles`."
+HINT = "REVOKE or DROP ROLE what nobody wants."
 
 _ATTRIBUTES = ("superuser", "createrole", "createdb", "replication", "bypassrls")
 

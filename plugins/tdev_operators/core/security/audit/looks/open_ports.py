@@ -9,10 +9,7 @@ from tdev_operators.core.security.audit.looking import AuditPorts, Looked
 from tdev_operators.core.settings import Settings
 
 AGAINST = "accepted"
-HINT = (
-    "See what listens (`ss -tulpn` on the host) and stop it or bind it to loopback; or accept it: "
-    "`tdev audit --accept audit.open_ports`."
-)
+HINT = "See what listens (`ss -tulpn` on the host) and stop it, or bind it to loopback."
 
 # Linux tells it in files that everybody may read; no program is needed (proc(5)).
 _TABLES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}

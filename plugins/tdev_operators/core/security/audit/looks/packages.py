@@ -22,7 +22,7 @@ _NAMED = 10
 
 def look(ports: AuditPorts, settings: Settings, at: datetime) -> Looked:
     """WARNING: security updates wait. UNKNOWN: the host has no apt, or its lists are old."""
-    looked, waiting = Looked(), 0
+    looked, waiting = Looked(well="No security update waits."), 0
     for host in ports.system.hosts.values():
         try:
             waiting += _look_at(host, settings, at, looked)
