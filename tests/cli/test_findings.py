@@ -56,3 +56,15 @@ def test_it_says_by_its_status_that_something_is_late(told):
 def test_other_tools_get_all_of_them(told):
     _, sarif = told(format="sarif")
     assert len(json.loads(sarif)["runs"][0]["results"]) == 2_500
+
+
+def test_an_empty_ledger_is_no_clean_one(database, capsys):
+    facts = facts_of(database)
+    migrate(facts)
+    fields = {"host": facts.host, "port": facts.port, "login": facts.login, "password": facts.password}
+    environment = {"AIRFLOW_CONN_TDEV_LEDGER": json.dumps({"conn_type": "postgres", "schema": facts.schema, **fields})}
+    args = Namespace(sort="open", format="lines")
+    assert findings(args, environment=environment, settings=settings(), now=NOON, out=io.StringIO()) == 3
+    assert "nobody knows what there is to find" in capsys.readouterr().err
+    PostgresFindings(facts).merge(SYSTEM, NOON, [Look("trivy_source", "shop", basis="x")], [])
+    assert findings(args, environment=environment, settings=settings(), now=NOON, out=io.StringIO()) == 0

@@ -14,7 +14,7 @@ import pytest
 from tdev_operators.core.errors import SetupMissingError
 from tdev_operators.core.reporting.escaping import storable
 from tdev_operators.core.security.findings import Finding, Kind, Severity, identified
-from tdev_operators.core.security.ledger import Look, Seen, Sort
+from tdev_operators.core.security.ledger import Look, Scope, Seen, Sort
 from tdev_operators.hooks.findings_ledger import PostgresFindings
 from tdev_operators.hooks.ledger_schema import migrate
 from tests.records import HOSTILE, NOON, facts_of
@@ -100,6 +100,28 @@ def test_what_is_late_is_told_unless_somebody_answers_for_it(ledger):
     [expiring] = ledger.findings("shop", NOON + 30 * DAY, Sort.EXPIRING, most=5)
     assert (expiring.waiver, expiring.waived_until) == ("ours alone (Security)", until)
     assert sorts(ledger, until) == {"open": 2, "late": 2}, "the waiver has ended"
+
+
+def test_what_nobody_scans_any_more_holds_nothing_open_and_who_only_fails_closes_nothing(ledger):
+    other, report = hole(2, target="old"), hole(3, scanner="semgrep", target="somewhere")
+    ledger.merge("shop", NOON, [TRIVY], seen(hole(), other, report))
+    assert sorts(ledger, NOON) == {"open": 3, "new": 3}
+    failed = replace(TRIVY, complete=False)
+    scope = [Scope("trivy_source", "shop"), Scope("trivy_source", "old"), Scope("semgrep")]
+    ledger.merge("shop", NOON + DAY, [failed], [], scope)
+    assert sorts(ledger, NOON + DAY) == {"open": 3}
+    ledger.merge("shop", NOON + 2 * DAY, [failed], [], [scope[0], scope[2]])
+    assert sorts(ledger, NOON + 2 * DAY) == {"open": 2, "fixed": 1}, "the target old was removed"
+    ledger.merge("shop", NOON + 3 * DAY, [failed], [], [scope[0]])
+    assert sorts(ledger, NOON + 3 * DAY) == {"open": 1, "fixed": 1}, "nobody sends semgrep's report any more"
+
+
+def test_who_answers_counts_also_for_what_was_not_seen_today(ledger):
+    ledger.merge("shop", NOON, [TRIVY], seen(hole()))
+    ledger.waive("shop", [(hole().identity, "because", NOON + 90 * DAY)])
+    assert sorts(ledger, NOON + 40 * DAY) == {"open": 1, "waived": 1}
+    ledger.waive("shop", [(hole().identity, "", None)])
+    assert sorts(ledger, NOON + 40 * DAY) == {"open": 1, "late": 1}
 
 
 def test_a_severity_that_changes_moves_the_due_date(ledger):

@@ -22,7 +22,9 @@ _SORTS = [sort.value for sort in (Sort.OPEN, Sort.LATE, Sort.WAIVED, Sort.EXPIRI
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `tdev findings` takes."""
-    parser.epilog = "exit status: 0 nothing is late, 1 something is past its due date, 4 an error"
+    parser.epilog = (
+        "exit status: 0 nothing is late, 1 something is past its due date, 3 nobody has scanned yet, 4 an error"
+    )
     parser.add_argument("--sort", choices=_SORTS, default=Sort.OPEN.value, help="which findings (open)")
     parser.add_argument("--format", choices=["lines", *WRITERS], default="lines", help="how they are written (lines)")
 
@@ -48,6 +50,9 @@ def findings(
     settings, out, now = settings or load_settings(), out or sys.stdout, now or utc_now()
     ledger = PostgresFindings(EnvironmentConnections(environment).get(CONNECTION))
     system, sort = settings.system.name, Sort(args.sort)
+    if not ledger.has_looked(system):
+        print("No scan has come to this ledger yet: nobody knows what there is to find.", file=sys.stderr)
+        return 3
     each = ledger.each(system, now, sort)
     if args.format == "lines":
         for one in each:

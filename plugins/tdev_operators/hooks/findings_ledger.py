@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from tdev_operators.core.security.findings import Finding, Severity
-from tdev_operators.core.security.ledger import LastLook, Look, Recorded, Seen, Sort
+from tdev_operators.core.security.ledger import LastLook, Look, Recorded, Scope, Seen, Sort
 from tdev_operators.hooks.connections import ConnectionFacts
 from tdev_operators.hooks.ledger_database import LedgerDatabase, as_json
 
@@ -20,7 +20,9 @@ class PostgresFindings:
     def __init__(self, facts: ConnectionFacts) -> None:
         self._database = LedgerDatabase(facts)
 
-    def merge(self, system: str, at: datetime, looks: Sequence[Look], seen: Iterable[Seen]) -> None:
+    def merge(
+        self, system: str, at: datetime, looks: Sequence[Look], seen: Iterable[Seen], scope: Sequence[Scope] = ()
+    ) -> None:
         """See `FindingsLedger.merge`."""
         with self._database.transaction() as tx:
             tx.rows("lock_findings", system=system)
@@ -35,8 +37,22 @@ class PostgresFindings:
                     tx.rows("drop_look", **place)
                 if look.complete and look.basis:
                     tx.rows("keep_look", **place, basis=look.basis, result=as_json(look.result))
+            if scope:
+                wanted = as_json([{"scanner": one.scanner, "target": one.target} for one in scope])
+                tx.rows("end_sightings_elsewhere", system=system, at=at, scope=wanted)
             tx.rows("plan_for_many")
             tx.rows("fix_findings", system=system, at=at)
+
+    def waive(self, system: str, answered: Sequence[tuple[str, str, datetime | None]]) -> None:
+        """See `FindingsLedger.waive`."""
+        keys = ("identity", "waiver", "waived_until")
+        with self._database.transaction() as tx:
+            for start in range(0, len(answered), _CHUNK):
+                each = [
+                    {**dict(zip(keys, one, strict=True)), "waived_until": one[2].isoformat() if one[2] else None}
+                    for one in answered[start : start + _CHUNK]
+                ]
+                tx.rows("waive", system=system, findings=as_json(each))
 
     def last_look(self, system: str, scanner: str, target: str, since: datetime, basis: str) -> LastLook | None:
         """See `FindingsLedger.last_look`."""
@@ -48,6 +64,12 @@ class PostgresFindings:
             return None
         findings = tuple(replace(Finding.from_json(row["facts"]), scanner=scanner) for row in rows)
         return LastLook(last["looked_at"], last["result"], findings)
+
+    def has_looked(self, system: str) -> bool:
+        """See `FindingsLedger.has_looked`."""
+        with self._database.transaction() as tx:
+            row = tx.row("has_looked", system=system)
+        return bool(row and row["has_looked"])
 
     def counts(self, system: str, at: datetime) -> Mapping[Severity, Mapping[Sort, int]]:
         """See `FindingsLedger.counts`."""

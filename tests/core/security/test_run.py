@@ -1,6 +1,7 @@
 """A whole scan: targets from the store, real scanners side by side, one merge, one judgement; and the days after."""
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -198,3 +199,25 @@ def test_old_feeds_are_told_and_used(days):
     security = security.model_copy(update={"kev_file": str(days.home / "none.json")})
     days.settings = days.settings.model_copy(update={"security": security})
     assert days.scan(NOW + DAY)["findings.feeds"].verdict is Verdict.UNKNOWN
+
+
+def test_a_waiver_counts_for_what_was_not_seen_today_and_a_target_that_is_gone_for_nothing(days, tmp_path, monkeypatch):
+    days.scan(NOW)
+    program = tmp_path / "bin"
+    program.mkdir()
+    (program / "trivy").write_text("#!/bin/sh\nexit 1\n")
+    (program / "trivy").chmod(0o755)
+    days.ports.environment["PATH"] = f"{program}:{os.environ['PATH']}"
+    late = days.scan(NOW + 40 * DAY)
+    assert late[OPEN].verdict is Verdict.CRITICAL
+    days.waive(
+        f'[[waivers]]\nrule = "CVE-2018-18074"\ntarget = "shop"\nowner = "lead"\nreason = "r"\n'
+        f"expires = {(NOW + 90 * DAY).date()}\n"
+    )
+    waived = {one.name: one.value for one in days.scan(NOW + 41 * DAY)[OPEN].measurements}
+    assert waived["waived"] == 1
+    renamed = days.settings.security.targets[0].model_copy(update={"name": "market"})
+    security = days.settings.security.model_copy(update={"targets": (renamed,)})
+    days.settings = days.settings.model_copy(update={"security": security})
+    after = days.scan(NOW + 43 * DAY)
+    assert "late" not in after[OPEN].summary

@@ -48,6 +48,14 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """A scanner that looks by the settings of today, and at which target; None: at whatever it names itself."""
+
+    scanner: str
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LastLook:
     """The last look of a scanner at all of a target."""
 
@@ -74,20 +82,29 @@ class Recorded:
 class FindingsLedger(Protocol):
     """Keeps findings."""
 
-    def merge(self, system: str, at: datetime, looks: Sequence[Look], seen: Iterable[Seen]) -> None:
+    def merge(
+        self, system: str, at: datetime, looks: Sequence[Look], seen: Iterable[Seen], scope: Sequence[Scope] = ()
+    ) -> None:
         """Take in what was found at a moment: all of it, or nothing. The same moment again changes nothing.
 
-        A finding is fixed when every scanner that saw it has looked again and does not.
+        A finding is fixed when every scanner that saw it has looked again and does not, or is not in the `scope` any
+        more, if one is given: a scanner that was switched off and a target that was removed hold nothing open for ever.
 
         Raises:
             TransientError, SetupMissingError, AccessDeniedError: the ledger's database.
         """
+
+    def waive(self, system: str, answered: Sequence[tuple[str, str, datetime | None]]) -> None:
+        """Note who answers for findings: identity, waiver, until when."""
 
     def last_look(self, system: str, scanner: str, target: str, since: datetime, basis: str) -> LastLook | None:
         """Return a scanner's last look at all of a target, with what it found.
 
         None when it is older than `since`, or rests on something else.
         """
+
+    def has_looked(self, system: str) -> bool:
+        """Whether any scan has ever come here: an empty ledger proves nothing."""
 
     def counts(self, system: str, at: datetime) -> Mapping[Severity, Mapping[Sort, int]]:
         """Return how many findings of each sort there are, by severity, as of the merge of that moment."""

@@ -14,7 +14,7 @@ from tdev_operators.core.private_folders import private_folder
 from tdev_operators.core.security.fetching import fetch
 from tdev_operators.core.security.findings import Finding, identified
 from tdev_operators.core.security.judging import judge, not_judged
-from tdev_operators.core.security.ledger import FindingsLedger, Look, Seen
+from tdev_operators.core.security.ledger import FindingsLedger, Look, Scope, Seen, Sort
 from tdev_operators.core.security.reports import NAME as REPORTS
 from tdev_operators.core.security.reports import read_reports
 from tdev_operators.core.security.scanners import all_scanners
@@ -83,13 +83,31 @@ def scan_all(
     looks = [Look(one.scanner, one.target, one.basis, one.result.to_json(), one.complete) for one in scans]
     found = identified([finding for one in scans for finding in one.findings])
     days = security.due_days.model_dump()
-    ports.ledger.merge(settings.system.name, at, looks, (_seen(one, feeds, waivers, days) for one in found))
+    own = {scanner.name for scanner in all_scanners()}
+    # A hub or a report may name another target when it fails: of those the name of the scanner is enough.
+    scope = [Scope(one.scanner, one.target if one.scanner in own else None) for one in scans]
+    seen = (_seen(one, feeds, waivers, days) for one in found)
+    ports.ledger.merge(settings.system.name, at, looks, seen, scope)
+    _waive_unseen(ports.ledger, settings.system.name, at, waivers)
     results = [_together([one.result for one in scans if one.result.check == name]) for name in _names(scanners, scans)]
     if not scans:
         return (not_judged(),)
     not_seen = {f"{one.target} by {one.scanner}": one.result.verdict.value for one in scans if not one.complete}
     judged = judge(ports.ledger, settings, waivers, at, not_seen, everything=whole)
     return (*results, *judged, *doubts)
+
+
+def _waive_unseen(ledger: FindingsLedger, system: str, at: datetime, waivers: Sequence[Waiver]) -> None:
+    """Let the file of waivers count for what is open and was not seen today, too: its scanner may have failed."""
+    answered = []
+    for one in ledger.each(system, at, Sort.OPEN):
+        if one.last_seen >= at:
+            continue
+        waiver = waiver_of(one.finding, waivers)
+        now = (waiver.told, waiver.until) if waiver else ("", None)
+        if now != (one.waiver, one.waived_until):
+            answered.append((one.finding.identity, *now))
+    ledger.waive(system, answered)
 
 
 def moment_of_run(run_after: datetime | None, now: datetime) -> datetime:
