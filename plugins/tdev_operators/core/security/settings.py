@@ -61,8 +61,20 @@ class ScanReport(Section):
 
     name: Annotated[str, Field(pattern=r"^[^,]+$")]
     target: Text
-    sarif: Annotated[str, Field(pattern=r"^s3://[^/]+/.+$")]
+    sarif: Annotated[str, Field(pattern=r"^(s3://[^/]+/.+)?$")] = ""
+    cyclonedx: Annotated[str, Field(pattern=r"^(s3://[^/]+/.+)?$")] = ""
     days: Days
+
+    @model_validator(mode="after")
+    def _has_one_form(self) -> Self:
+        if bool(self.sarif) == bool(self.cyclonedx):
+            raise ValueError("a report is of one form; write sarif or cyclonedx, and its s3://bucket/key")
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where it stands."""
+        return self.sarif or self.cyclonedx
 
 
 class HubSettings(Section):
