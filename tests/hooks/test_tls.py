@@ -1,6 +1,7 @@
 """TLS ends: good ones, and every way to be bad."""
 
 import errno
+import resource
 import socket
 import ssl
 import threading
@@ -317,3 +318,15 @@ def test_a_greeting_that_drips_in_costs_the_time_limit(listen: Any) -> None:
     with pytest.raises(TargetTimeoutError):
         TlsProbe(timeout_seconds=1).probe(NAME, LOOPBACK, listen(talk, socket.AF_INET).port, starttls="smtp")
     assert time.monotonic() - began < 5
+
+
+def test_a_chain_of_ten_megabytes_is_refused_in_bounded_memory(
+    authority: Authority, probe: TlsProbe, serve: Any
+) -> None:
+    one = x509.load_pem_x509_certificate(authority.root_pem).public_bytes(serialization.Encoding.DER)
+    pem = authority.issue(NAME, since=NOW - DAY, until=NOW + 300 * DAY) + authority.root_pem * (10_000_000 // len(one))
+    port = serve(pem)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises((GarbledAnswerError, TargetUnreachableError)):
+        probe.probe(NAME, LOOPBACK, port)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024, "KiB, the server's part included"
