@@ -126,6 +126,11 @@ class PublicName(Section):
     name: Text
     port: Port = 443
 
+    @property
+    def title(self) -> str:
+        """Name and port."""
+        return f"{self.name}:{self.port}"
+
 
 class DnsSettings(Section):
     """`[dns]`: whom to ask. `system` is the worker's own resolver, else `address:port`."""
@@ -246,7 +251,7 @@ class Settings(Section):
     @field_validator("public_names")
     @classmethod
     def _are_different_ends(cls, names: tuple[PublicName, ...]) -> tuple[PublicName, ...]:
-        refuse_twins((f"{entry.name.lower()}:{entry.port}" for entry in names), "name and port")
+        refuse_twins((entry.title.lower() for entry in names), "name and port")
         return names
 
 

@@ -5,17 +5,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from botocore.exceptions import ClientError
-
 from tdev_operators.core.errors import AccessDeniedError
 from tdev_operators.core.security.audit.looking import BucketHouse
-from tdev_operators.hooks.aws import aws_errors, code_of, endpoint_of, make_client, status_of
+from tdev_operators.hooks.aws import aws_errors, endpoint_of, make_client
+from tdev_operators.hooks.bucket_protection import setting_of
 from tdev_operators.hooks.connections import ConnectionFacts
 
 T = TypeVar("T")
 
 _SECONDS = 20.0
-_NOT_OFFERED = (400, 405, 501)
+_NOT_OFFERED = (400, 404, 405, 501)
 _RIGHTS = {
     "policy": "s3:GetBucketPolicy",
     "lifecycle": "s3:GetLifecycleConfiguration",
@@ -39,25 +38,17 @@ class S3BucketInspector:
             place = endpoint_of(self._facts, "s3") or "AWS S3"
             try:
                 with aws_errors(f"The object store at {place}", self._facts):
-                    try:
-                        return work()
-                    except (KeyError, ValueError):  # it took the question for another one, as small stores do
-                        return None
-                    except ClientError as error:
-                        if code_of(error) == nothing:
-                            return otherwise
-                        if code_of(error) != "NoSuchBucket" and status_of(error) in (*_NOT_OFFERED, 404):
-                            return None
-                        raise
+                    return setting_of(work, nothing=nothing, otherwise=otherwise, not_offered=_NOT_OFFERED)
             except AccessDeniedError:
                 missing[what] = _RIGHTS[what]
                 return None
 
-        policy: Mapping[str, Any] | None = told(
+        no_policy: dict[str, Any] = {}
+        policy = told(
             "policy",
-            lambda: json.loads(client.get_bucket_policy(Bucket=bucket)["Policy"]),
+            lambda: _policy(client.get_bucket_policy(Bucket=bucket)["Policy"]),
             nothing="NoSuchBucketPolicy",
-            otherwise={},
+            otherwise=no_policy,
         )
         rules: list[Mapping[str, Any]] | None = told(
             "lifecycle",
@@ -81,6 +72,14 @@ class S3BucketInspector:
             lifecycle=None if rules is None else sorted(_line(one) for one in rules),
             rights_missing=missing,
         )
+
+
+def _policy(text: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError:
+        raise KeyError("Policy") from None  # a small store's answer to another question
+    return found
 
 
 def _encryption(answer: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """What guards the backups bucket, as far as the store tells, and whether it keeps its word on conditional writes."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -54,18 +54,26 @@ def _told(
     """Return the store's answer; `otherwise` when it says that nothing is set, None when it cannot or may not tell."""
 
     def answer(s3: Any) -> T | None:
-        try:
-            return work(s3)
-        except KeyError:  # it took the question for another one, as small stores do
-            return None
-        except ClientError as error:
-            if code_of(error) == nothing:
-                return otherwise
-            if code_of(error) != "NoSuchBucket" and status_of(error) in _NOT_OFFERED:
-                return None
-            raise
+        return setting_of(lambda: work(s3), nothing=nothing, otherwise=otherwise, not_offered=_NOT_OFFERED)
 
     return requests.ask(requests.of_bucket(bucket), answer)
+
+
+def setting_of(work: Callable[[], T], *, nothing: str, otherwise: T | None, not_offered: Container[int]) -> T | None:
+    """Return what a store answers about a setting of a bucket.
+
+    `otherwise` when it says that nothing is set (the code `nothing`), None when it does not offer such a thing.
+    """
+    try:
+        return work()
+    except KeyError:  # it took the question for another one, as small stores do
+        return None
+    except ClientError as error:
+        if code_of(error) == nothing:
+            return otherwise
+        if code_of(error) != "NoSuchBucket" and status_of(error) in not_offered:
+            return None
+        raise
 
 
 def _expires(rule: Mapping[str, Any], prefix: str) -> bool:

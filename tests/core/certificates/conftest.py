@@ -188,6 +188,22 @@ class World:
 
 
 @pytest.fixture
+def second(world):
+    """A second address of the name: its server reads the same files, at the moment it is called, and never again."""
+    folder = world.folder / "second"
+    folder.mkdir()
+    server = Server(folder, "127.0.0.2", world.server.port)
+
+    def begin():
+        server.file, server.key = world.server.file, world.server.key
+        server.load()
+        world.addresses.append("127.0.0.2")
+
+    yield begin
+    server.stop()
+
+
+@pytest.fixture
 def world(tmp_path):
     made = World(tmp_path)
     yield made

@@ -139,18 +139,9 @@ def test_renewed_on_disk_and_the_old_one_served_is_critical_and_says_what_to_do(
     assert len([1 for argv in world.host.said if argv[0] == "sh"]) == 1
 
 
-def test_one_address_of_two_that_goes_on_with_the_old_one_is_named(world, tmp_path):
-    from tests.core.certificates.conftest import Server
-
-    (tmp_path / "second").mkdir()
-    second = Server(tmp_path / "second", "127.0.0.2", world.server.port)
-    second.file, second.key = world.server.file, world.server.key
-    second.load()
-    world.addresses.append("127.0.0.2")
-    try:
-        result = world.one()
-    finally:
-        second.stop()
+def test_one_address_of_two_that_goes_on_with_the_old_one_is_named(world, second):
+    second()
+    result = world.one()
     assert result.verdict is Verdict.CRITICAL
     assert "127.0.0.2 still serves serial" in result.summary
 
@@ -249,20 +240,11 @@ def test_an_address_without_a_route_from_here_or_dead_before_is_no_reason_to_go_
     assert world.one().verdict is Verdict.OK
 
 
-def test_one_that_still_serves_what_has_expired_takes_no_good_one_back(world, tmp_path):
-    from tests.core.certificates.conftest import Server
-
+def test_one_that_still_serves_what_has_expired_takes_no_good_one_back(world, second):
     world.put(world.pem(left=-1, lived=364))
     world.server.load()
-    (tmp_path / "second").mkdir()
-    second = Server(tmp_path / "second", "127.0.0.2", world.server.port)
-    second.file, second.key = world.server.file, world.server.key
-    second.load()
-    world.addresses.append("127.0.0.2")
-    try:
-        result = world.one()
-    finally:
-        second.stop()
+    second()
+    result = world.one()
     assert result.verdict is Verdict.CRITICAL
     assert "127.0.0.2 still serves serial" in result.summary
     assert world.serial() == world.serial(world.next)

@@ -24,5 +24,5 @@ def is_named(pattern: str) -> bool:
 def switched_off(settings: "Settings") -> tuple[OutOfScope, ...]:
     """Return the certificates that `[[out_of_scope]]` switches off."""
     managed = [one.title for one in settings.certificates.managed]
-    public = [f"{one.name}:{one.port}" for one in settings.public_names]
+    public = [one.title for one in settings.public_names]
     return parted([*dict.fromkeys(name_of(end) for end in (*managed, *public)), f"{_AREA}acm"], settings)[1]

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
-from tdev_operators.core.errors import GarbledAnswerError, TdevError
+from tdev_operators.core.errors import GarbledAnswerError, SetupMissingError, TdevError
+from tdev_operators.core.health.findings import OF_THE_TARGET
 from tdev_operators.core.health.side_by_side import side_by_side
 from tdev_operators.core.ports import StartTls, SystemPorts
 
@@ -55,6 +56,25 @@ class Looked:
     def served(self) -> dict[str, Served]:
         """The addresses that serve one."""
         return {address: answer for address, answer in self.answers.items() if isinstance(answer, Served)}
+
+    @property
+    def dead(self) -> dict[str, TdevError]:
+        """The addresses that serve none, by a fault of their own."""
+        return {address: answer for address, answer in self.answers.items() if isinstance(answer, OF_THE_TARGET)}
+
+    @property
+    def unseen(self) -> dict[str, TdevError]:
+        """The addresses that nobody could look at.
+
+        A worker without IPv6 is no gap while the name's IPv4 addresses are looked at.
+        """
+        return {
+            address: answer
+            for address, answer in self.answers.items()
+            if isinstance(answer, TdevError)
+            and not isinstance(answer, OF_THE_TARGET)
+            and not (isinstance(answer, SetupMissingError) and ":" in address and self.served)
+        }
 
 
 def look(system: SystemPorts, ends: Sequence[End]) -> dict[End, Looked]:

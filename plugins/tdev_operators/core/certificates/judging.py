@@ -12,8 +12,7 @@ from tdev_operators.core.certificates.reading import covers, short, weakness
 from tdev_operators.core.certificates.renewal import Renewed
 from tdev_operators.core.certificates.revocation import Revocation
 from tdev_operators.core.certificates.settings import ManagedCertificate
-from tdev_operators.core.errors import InputError, SetupMissingError, TdevError
-from tdev_operators.core.health.findings import OF_THE_TARGET
+from tdev_operators.core.errors import InputError, TdevError
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Verdict, worst
 
@@ -34,6 +33,11 @@ class Case:
     seconds: float = 0.0  # what looking, all at once, and renewing took
     sentences: list[tuple[Verdict, str]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def on_disk(self) -> x509.Certificate | None:
+        """The certificate in its file; None where there is no file, or it could not be read."""
+        return self.file[0] if isinstance(self.file, tuple) else None
 
     def found(self, verdict: Verdict, sentence: str) -> None:
         """Keep a sentence; an OK one needs none."""
@@ -83,9 +87,10 @@ def _judge_served(case: Case, now: datetime, settings: Settings) -> list[str]:
     if looked.unresolved:
         case.skipped[title] = looked.unresolved
         return []
-    served = looked.served
-    _judge_unserved(case)
-    facts = []
+    for address, error in looked.dead.items():
+        case.found(Verdict.CRITICAL, f"{title} serves no certificate at {address}: {error}")
+    case.skipped |= {f"{title} at {address}": str(error) for address, error in looked.unseen.items()}
+    served, facts = looked.served, []
     leaves = {one.leaf for one in served.values()}
     for refusal in sorted({one.refusal for one in served.values() if one.refusal}):
         case.found(Verdict.CRITICAL, f"The certificate of {title} is refused: {refusal.rstrip('.')}.")
@@ -102,17 +107,6 @@ def _judge_served(case: Case, now: datetime, settings: Settings) -> list[str]:
     if case.revocations and all(one.looked and not one.revoked for one in case.revocations):
         facts.append(f"It is not revoked ({case.revocations[0].looked}).")
     return facts
-
-
-def _judge_unserved(case: Case) -> None:
-    title, looked = case.entry.title, case.looked
-    for address, answer in looked.answers.items():
-        if isinstance(answer, OF_THE_TARGET):
-            case.found(Verdict.CRITICAL, f"{title} serves no certificate at {address}: {answer}")
-        elif isinstance(answer, SetupMissingError) and ":" in address and looked.served:
-            continue  # a worker without IPv6 is no gap while the name's IPv4 addresses are looked at
-        elif isinstance(answer, TdevError):
-            case.skipped[f"{title} at {address}"] = str(answer)
 
 
 def _life_verdict(case: Case, life: Life, settings: Settings) -> Verdict:
@@ -133,10 +127,10 @@ def _judge_file(case: Case, now: datetime, settings: Settings) -> list[str]:
     if isinstance(case.file, InputError):
         case.found(Verdict.CRITICAL, str(case.file))
         return []
-    if not isinstance(case.file, tuple) or not case.file:
+    on_disk = case.on_disk
+    if on_disk is None:
         case.skipped[place] = str(case.file or f"{entry.host!r} is none of [[hosts]]")
         return []
-    on_disk = case.file[0]
     if not covers(on_disk, entry.name):
         case.found(Verdict.CRITICAL, f"The certificate in {place} is not for {entry.name}.")
     life = Life.of(on_disk, now)

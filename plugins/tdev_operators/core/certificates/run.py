@@ -104,7 +104,7 @@ def _entries(settings: Settings) -> list[ManagedCertificate]:
     others = [
         ManagedCertificate(name=one.name, port=one.port, renewal="none")
         for one in settings.public_names
-        if f"{one.name}:{one.port}".lower() not in known
+        if one.title.lower() not in known
     ]
     return [*managed, *others]
 
@@ -173,18 +173,17 @@ def _renewed(
 def _is_due(case: Case, ports: CertificatePorts, settings: Settings, wanted: Wanted) -> bool:
     if wanted.forced:
         return True
-    on_disk = [case.file[0]] if isinstance(case.file, tuple) and case.file else []
-    leaves = [one.leaf for one in case.looked.served.values()] + on_disk
+    leaves = [one.leaf for one in case.looked.served.values()] + ([case.on_disk] if case.on_disk else [])
     now, limits = ports.system.clock(), settings.health.security
     is_due = any(Life.of(one, now).is_due(limits) for one in leaves)
     return is_due or _is_unserved(case, now, settings)
 
 
-def _is_unserved(case: Case, now: Any, settings: Settings) -> bool:
+def _is_unserved(case: Case, now: datetime, settings: Settings) -> bool:
     """Whether the file holds a newer one than what is served, so that a reload is all that is missing."""
-    if not isinstance(case.file, tuple) or not case.file or case.entry.renewal != "command":
+    on_disk = case.on_disk
+    if on_disk is None or case.entry.renewal != "command":
         return False
-    on_disk = case.file[0]
     if Life.of(on_disk, now).is_due(settings.health.security):
         return False
     return any(one.leaf.not_valid_after_utc < on_disk.not_valid_after_utc for one in case.looked.served.values())

@@ -6,8 +6,7 @@ from cryptography import x509
 
 from tdev_operators.core.certificates.ends import End, Looked, Served, look
 from tdev_operators.core.certificates.lifetime import Life
-from tdev_operators.core.errors import SetupMissingError, TdevError
-from tdev_operators.core.health.findings import OF_THE_TARGET, Findings
+from tdev_operators.core.health.findings import Findings
 from tdev_operators.core.ports import SystemPorts
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult, Verdict
@@ -42,17 +41,12 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
 
 def _served(end: str, looked: Looked, findings: Findings) -> dict[str, Served]:
     """Return what the addresses of an end serve, and note those that serve nothing."""
-    served = looked.served
-    for address, answer in looked.answers.items():
-        if isinstance(answer, OF_THE_TARGET):
-            findings.saw(end)
-            findings.found(Verdict.CRITICAL, f"{end} serves no certificate: {answer}")
-        # A worker without IPv6 is no gap while the name's IPv4 addresses are looked at.
-        elif isinstance(answer, SetupMissingError) and ":" in address and served:
-            continue
-        elif isinstance(answer, TdevError):
-            findings.skip(f"{end} at {address}", str(answer))
-    return served
+    for answer in looked.dead.values():
+        findings.saw(end)
+        findings.found(Verdict.CRITICAL, f"{end} serves no certificate: {answer}")
+    for address, answer in looked.unseen.items():
+        findings.skip(f"{end} at {address}", str(answer))
+    return looked.served
 
 
 def _judge(end: str, served: Mapping[str, Served], system: SystemPorts, settings: Settings, findings: Findings) -> str:

@@ -152,13 +152,13 @@ def _line_of(fact: str) -> str:
 
 
 def _result(look: AuditLook, looked: Looked, compared: Difference | None) -> CheckResult:
-    found, details, skipped = list(looked.found), [], dict(looked.skipped)
+    found, details, skipped, quiet = list(looked.found), [], dict(looked.skipped), looked.well
     if look.against and compared is None:
         skipped["what was there before"] = "the ledger is away"
     elif compared is not None:
-        sentence, verdict = _told(look, looked, compared)
+        quiet, verdict = _told(look, looked, compared)
         if verdict is not Verdict.OK:
-            found.append((verdict, sentence))
+            found.append((verdict, quiet))
         details += [f"+ {line}" for line in compared.added] + [f"- {line}" for line in compared.removed]
     if look.against == "" or (compared is not None and compared.since is None):
         details += looked.facts
@@ -169,7 +169,6 @@ def _result(look: AuditLook, looked: Looked, compared: Difference | None) -> Che
     if len(ordered) > _SENTENCES:
         told.append(f"And {len(ordered) - _SENTENCES} more.")
         details = [f"{verdict}: {sentence}" for verdict, sentence in ordered] + details
-    quiet = _told(look, looked, compared)[0] if compared is not None else looked.well
     return CheckResult(
         look.name,
         worst([Verdict.OK, *(verdict for verdict, _ in found)]),
