@@ -10,6 +10,8 @@ CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item
 | `health_check.check` | the check itself could not run (see its log) | clear the task when the cause is gone |
 | `health_check.report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
 | `health_check.judge` | a check is CRITICAL or UNKNOWN | read the report; clear the group to look again |
+| `evolution_metrics_review.review` | the review itself could not run (see its log) | clear the task when the cause is gone |
+| `evolution_metrics_review.judge` | the evolution is late, worse, or breaks its limits, or nobody could tell | read the report; stalled: `tdev_recover_evolution` |
 | `backup.take` | no set was completed; earlier sets are intact | see its log; clear it: what was stored is used again |
 | `backup_verification.verify` | tonight's set was not verified | mend store or scratch server; clear the group |
 | `*.judge` of the two | a set is missing, damaged or not equal | read the report before you trust any back-up |
@@ -35,6 +37,7 @@ from tdev_operators.operators.backup import (
     backup_form,
 )
 from tdev_operators.operators.certificates import CertificateManageOperator
+from tdev_operators.operators.evolution import EvolutionReviewOperator
 from tdev_operators.operators.health import HealthCheckOperator
 from tdev_operators.operators.items import CloseRunOperator, Item
 from tdev_operators.operators.schedule import MAY_START, CalendarTimetable, item_deadlines, item_form
@@ -45,6 +48,7 @@ CALENDAR = Calendar(
     period_days=1,
     items={
         "health_check": Slot("0 9 * * *", minutes=15, priority="critical", owner="DevOps"),
+        "evolution_metrics_review": Slot("0 10 * * *", minutes=30, priority="high", owner="Engineering"),
         "performance_analysis": Slot("0 14 * * *", minutes=20, priority="medium", owner="Engineering"),
         "security_scan": Slot("0 17 * * *", minutes=15, priority="high", owner="Security"),
         "certificate_management": Slot("0 17 * * *", minutes=15, priority="high", owner="Security"),
@@ -55,7 +59,7 @@ CALENDAR = Calendar(
 
 with DAG(
     dag_id="tdev_daily",
-    description="Every day: health check, performance analysis, security scan, certificates, back-up and its verification",
+    description="Every day: health check, evolution review, performance analysis, security scan, certificates, back-up and its verification",
     schedule=CalendarTimetable(CALENDAR),
     deadline=item_deadlines(CALENDAR),
     params=item_form(CALENDAR) | backup_form(),
@@ -68,6 +72,9 @@ with DAG(
 ):
     with Item(CALENDAR, "health_check") as health_check:
         HealthCheckOperator(task_id="check", pool="tdev_checks")
+
+    with Item(CALENDAR, "evolution_metrics_review") as evolution_metrics_review:
+        EvolutionReviewOperator(task_id="review", pool="tdev_checks")
 
     with Item(CALENDAR, "performance_analysis") as performance_analysis:
         PerformanceAnalyzeOperator(task_id="analyze", pool="tdev_checks")
@@ -90,6 +97,7 @@ with DAG(
     backup_verification >> backup_proven
     [
         health_check,
+        evolution_metrics_review,
         performance_analysis,
         security_scan,
         certificate_management,

@@ -9,7 +9,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _ONLY_ENGINE = 7_331
 _NEW_AGENT_EVERY = 5
 _NEAR_LIMIT_CHANCE = 0.03
+_LONGEST_SECONDS = 40.0
 
 
 class Engine(PythonPart):
@@ -126,7 +127,13 @@ class _Evolution:
                 self._register(database, random, now, mean)
             agents = [row[0] for row in database.execute("SELECT id FROM agents ORDER BY id")]
             evaluations = evaluate(
-                random, agents, generation=generation, mean=mean, count=self._evaluations, moment=now
+                random,
+                agents,
+                generation=generation,
+                mean=mean,
+                count=self._evaluations,
+                moment=now,
+                lasting=timedelta(seconds=min(self._interval / 4, _LONGEST_SECONDS)),
             )
             self._keep(database, random, evaluations)
             if generation % CHECKPOINT_EVERY == 0:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -39,9 +39,19 @@ def next_mean(mean: float, drift: float) -> float:
 
 
 def evaluate(
-    random: Random, agents: Sequence[UUID], *, generation: int, mean: float, count: int, moment: datetime
+    random: Random,
+    agents: Sequence[UUID],
+    *,
+    generation: int,
+    mean: float,
+    count: int,
+    moment: datetime,
+    lasting: timedelta,
 ) -> list[Evaluation]:
-    """Return `count` evaluations of different agents whose mean fitness is `mean` to within 0.0015."""
+    """Return `count` evaluations of different agents whose mean fitness is `mean` to within 0.0015.
+
+    The last of them ends at `moment`; all together last so long.
+    """
     chosen = random.sample(agents, min(count, len(agents)))
     noise = [random.gauss(0.0, _SPREAD) for _ in chosen]
     centre = sum(noise) / len(noise) + random.uniform(-0.0015, 0.0015)
@@ -53,9 +63,9 @@ def evaluate(
             parent_ids=tuple(random.sample(agents, 2)),
             mutations=tuple(random.sample(MUTATIONS, random.randint(0, 2))),
             fitness=round(min(1.0, max(0.0, mean + shift - centre)), 4),
-            timestamp=moment,
+            timestamp=moment - lasting * (1 - place / len(chosen)),
         )
-        for agent, shift in zip(chosen, noise, strict=True)
+        for place, (agent, shift) in enumerate(zip(chosen, noise, strict=True), start=1)
     ]
 
 
@@ -78,7 +88,7 @@ def checkpoint(random: Random, evaluations: Sequence[Evaluation]) -> bytes:
     best = max(population, key=lambda member: member["fitness"])
     document = {
         "generation": evaluations[0].generation,
-        "timestamp": evaluations[0].timestamp.isoformat(),
+        "timestamp": evaluations[-1].timestamp.isoformat(),
         "best_genome": best,
         "population": population,
     }

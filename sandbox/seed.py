@@ -120,7 +120,7 @@ def _agents(scale: Scale, start: datetime, now: datetime) -> Iterator[Agent]:
 
 
 def _generations(scale: Scale, now: datetime, agents: Sequence[Agent]) -> Iterator[tuple[Evaluation, ...]]:
-    random = Random(f"{SEED}/generations")
+    random, durations = Random(f"{SEED}/generations"), Random(f"{SEED}/durations")
     births = [agent.created_at for agent in agents]
     ids = [agent.id for agent in agents]
     count = scale.history_days * 24
@@ -128,7 +128,18 @@ def _generations(scale: Scale, now: datetime, agents: Sequence[Agent]) -> Iterat
     for generation in range(1, count + 1):
         moment = now - _LAST_GENERATION_AGE - timedelta(hours=count - generation, seconds=random.uniform(0, 20))
         alive = ids[: bisect_right(births, moment)]
-        yield tuple(evaluate(random, alive, generation=generation, mean=mean, count=scale.evaluations, moment=moment))
+        lasting = timedelta(seconds=durations.uniform(30, 70))
+        yield tuple(
+            evaluate(
+                random,
+                alive,
+                generation=generation,
+                mean=mean,
+                count=scale.evaluations,
+                moment=moment,
+                lasting=lasting,
+            )
+        )
         mean = next_mean(mean, _DRIFT)
 
 

@@ -33,7 +33,7 @@ def write_buckets(folder: Path, story: Story) -> None:
     random = story.chance("checkpoints")
     for evaluations in story.generations[CHECKPOINT_EVERY - 1 :: CHECKPOINT_EVERY]:
         key = checkpoint_key(evaluations[0].generation)
-        _write(folder / CHECKPOINTS_BUCKET / key, checkpoint(random, evaluations), evaluations[0].timestamp)
+        _write(folder / CHECKPOINTS_BUCKET / key, checkpoint(random, evaluations), evaluations[-1].timestamp)
 
 
 def write_logs(folder: Path, story: Story) -> None:
@@ -94,7 +94,7 @@ def _agents_log(story: Story, random: Random, day: datetime, until: datetime) ->
 
 def _evolution_log(story: Story, random: Random, day: datetime, until: datetime) -> Iterator[tuple[datetime, str]]:
     for evaluations in story.generations:
-        moment = evaluations[0].timestamp
+        moment = evaluations[-1].timestamp
         if not day <= moment < until:
             continue
         generation, scores = evaluations[0].generation, [each.fitness for each in evaluations]

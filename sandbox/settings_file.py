@@ -27,6 +27,8 @@ _OF_THIS_MACHINE = {
     },
     "security": {"own_probes_24h": 10_000},  # here the check runs again and again
 }
+# Its population is a mature one.
+_ITS_GOAL = {"review": {"improvement_percent": {"warning": 0.001, "critical": 0}}}
 # Its PostgreSQL has no contrib, so that nothing can be measured there.
 _ESTIMATES = {"indexes": {"rebuild_on_estimate": True}}
 _NOT_IN_A_SANDBOX = [
@@ -59,7 +61,15 @@ def write_settings(file: Path, differences: Mapping[str, Any]) -> None:
     """Write the settings file: tables are merged key by key, everything else is replaced."""
     shipped = tomllib.loads((REPOSITORY / "include" / "tdev.toml").read_text(encoding="utf-8"))
     merged = _merged(
-        _merged(shipped, {"health": _OF_THIS_MACHINE, "care": _ESTIMATES, "out_of_scope": _NOT_IN_A_SANDBOX}),
+        _merged(
+            shipped,
+            {
+                "health": _OF_THIS_MACHINE,
+                "evolution": _ITS_GOAL,
+                "care": _ESTIMATES,
+                "out_of_scope": _NOT_IN_A_SANDBOX,
+            },
+        ),
         differences,
     )
     file.touch(mode=0o600)

@@ -57,6 +57,7 @@ def test_its_life(house):
         ("daily", "backup", "0 21 * * *"),
         ("daily", "backup_verification", "0 22 * * *"),
         ("daily", "certificate_management", "0 17 * * *"),
+        ("daily", "evolution_metrics_review", "0 10 * * *"),
         ("daily", "health_check", "0 9 * * *"),
         ("daily", "performance_analysis", "0 14 * * *"),
         ("daily", "security_scan", "0 17 * * *"),
@@ -67,7 +68,6 @@ def test_its_life(house):
         ("weekly", "full_backup", "0 3 * * 1"),
         ("weekly", "metric_cleanup", "30 3 * * 4"),
         ("weekly", "performance_tuning", "0 4 * * 3"),
-        ("weekly", "security_audit", "0 4 * * 2"),
         ("weekly", "security_audit", "0 4 * * 2"),
     ]
 

@@ -27,6 +27,7 @@ from tdev_operators.core.database.retention.settings import RetentionSettings
 from tdev_operators.core.database.tuning.settings import TuningSettings
 from tdev_operators.core.drill.settings import DrillSettings
 from tdev_operators.core.errors import SettingsError
+from tdev_operators.core.evolution.review.settings import EvolutionReviewSettings
 from tdev_operators.core.failover.settings import FailoverSettings
 from tdev_operators.core.health.settings import HealthSettings
 from tdev_operators.core.recovery.settings import RecoverySettings
@@ -175,6 +176,7 @@ class EvolutionSettings(Section):
 
     generation_interval_seconds: Seconds
     stalled_after_seconds: Seconds
+    review: EvolutionReviewSettings
 
     @model_validator(mode="after")
     def _waits_for_a_generation(self) -> Self:

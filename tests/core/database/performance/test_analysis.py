@@ -6,9 +6,9 @@ import pytest
 
 from tdev_operators.core.database import check_names
 from tdev_operators.core.database.performance.analysis import analyse
-from tdev_operators.core.database.performance.day import Look
 from tdev_operators.core.database.performance.looks import all_looks
 from tdev_operators.core.items import ItemOutcome
+from tdev_operators.core.looks import Look
 from tdev_operators.core.settings import OutOfScopeSettings
 from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.ledger import PostgresLedger

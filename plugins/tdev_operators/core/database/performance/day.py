@@ -1,6 +1,6 @@
 """Today as the looks see it: what was measured, what was measured before, and what of that can be compared."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,7 +13,6 @@ from tdev_operators.core.ledger import Sample
 if TYPE_CHECKING:
     from tdev_operators.core.ports import SystemPorts
     from tdev_operators.core.settings import Settings
-    from tdev_operators.core.verdicts import CheckResult
 
 FIRST = "Nothing to compare with yet: this is the first day."
 
@@ -57,14 +56,3 @@ class Day:
         """Return a statement in a sentence: its number, its role, and its text without literals."""
         told = self.told(statement)
         return f"{statement.partition(':')[0]} ({told.role}) {told.text}"
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One look of the daily analysis."""
-
-    name: str
-    about: str
-    hint: str
-    run: Callable[[Day], "CheckResult"]
-    cause: str = ""  # the look that says why this one cannot judge, when its sample is missing

@@ -1,0 +1,1 @@
+"""The daily review of the evolution's figures (guide: Evolution metrics review)."""

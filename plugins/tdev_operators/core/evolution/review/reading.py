@@ -1,0 +1,140 @@
+"""What the review reads from the maintained database, each thing once, and none of it to be written to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from tdev_operators.core.errors import AccessDeniedError, TargetUnreachableError
+from tdev_operators.core.evolution.review.statistics import Moments
+from tdev_operators.core.ledger import ItemStore, Sample
+from tdev_operators.core.reporting.wording import number
+from tdev_operators.core.sql import load_sql
+
+if TYPE_CHECKING:
+    from tdev_operators.core.ports import SystemPorts
+    from tdev_operators.core.settings import Settings
+
+# Today and what it is held against: days ago at which a span of 24 hours ends.
+TODAY, YESTERDAY, LAST_WEEK = 0, 1, 7
+NAMES = {TODAY: "the last 24 h", YESTERDAY: "the day before", LAST_WEEK: "the same day a week ago"}
+_DAY_HOURS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A generation as its history tells: when it was made, and the fitness of its evaluations.
+
+    Best, mean and variance are None where no evaluation has a fitness (of one there is no variance).
+    """
+
+    number: int
+    first_at: datetime
+    last_at: datetime
+    hours_ago: float
+    evaluations: int
+    best: float | None
+    mean: float | None
+    variance: float | None
+
+    @property
+    def seconds(self) -> float:
+        """How long its evaluations took from first to last; 0 where all were recorded as of one moment."""
+        return (self.last_at - self.first_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Mutations:
+    """A week's evaluations: all of them, those without any mutation, and those that had each mutation."""
+
+    whole: Moments
+    unmutated: Moments
+    by_name: Sequence[tuple[str, Moments]]
+
+    def compared(self, minimum: int) -> list[tuple[str, Moments, Moments]]:
+        """Return each mutation's evaluations and those to hold them against, where both are enough.
+
+        Those are the unmutated ones, so that no mutation is measured by the others; where they are too few it is all
+        that did not have this mutation.
+        """
+        least = max(minimum, 2)
+        found = []
+        for name, having in self.by_name:
+            against = self.unmutated if self.unmutated.count >= least else self.whole.without(having)
+            if having.count >= least and against.count >= least:
+                found.append((name, having, against))
+        return found
+
+
+@dataclass(frozen=True)
+class Review:
+    """Today's review: the system, the settings, the ledger with what earlier reviews measured."""
+
+    system: "SystemPorts"
+    settings: "Settings"
+    ledger: ItemStore
+    at: datetime
+
+    @cached_property
+    def generations(self) -> Sequence[Generation]:
+        """The generations of `[evolution.review] days`, by number.
+
+        Raises:
+            AccessDeniedError: row security hides some; and what `Database.rows` raises.
+        """
+        found = self.rows("generations", {"days": self.settings.evolution.review.days})
+        return [Generation(row.pop("generation"), **row) for row in found]
+
+    def made(self, days_ago: int) -> list[Generation]:
+        """Return the generations that began in the 24 hours that end so many days ago."""
+        first, last = _DAY_HOURS * days_ago, _DAY_HOURS * (days_ago + 1)
+        return [each for each in self.generations if first <= each.hours_ago < last]
+
+    def usual(self, figures: Mapping[int, float | None]) -> str:
+        """Return what a figure was on the days before, for a sentence: `1.2 the day before, 1.1 ...`."""
+        told = [
+            f"{number(float(f'{value:.4g}'))} {NAMES[day]}"
+            for day, value in figures.items()
+            if day and value is not None
+        ]
+        return ", ".join(told) or "there is nothing to compare with"
+
+    def mutations(self, weeks_ago: int) -> "Mutations":
+        """Return what the fitness was above its generation's mean in one week, by mutation."""
+        found = self.rows("mutations", {"days_ago": 7 * weeks_ago})
+        moments = [Moments(row["evaluations"], row["gain"], row["squares"]) for row in found]
+        named = [
+            (row["mutation"], each) for row, each in zip(found, moments, strict=True) if row["mutation"] is not None
+        ]
+        whole, unmutated = moments[:2]  # the rows without a name come first
+        return Mutations(whole, unmutated, named)
+
+    def rows(self, statement: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of `evolution/<statement>.sql`.
+
+        Raises:
+            AccessDeniedError: row security hides some of them; and what `Database.rows` raises.
+        """
+        found = self.system.database.rows(load_sql(f"evolution/{statement}"), params or {})
+        if any(row.pop("rows_hidden", False) for row in found):
+            raise AccessDeniedError(f"Row security hides rows from us ({statement}); give our role BYPASSRLS.")
+        return found
+
+    def samples(self, kind: str) -> Sequence[Sample]:
+        """Return what earlier reviews measured, the oldest first.
+
+        Raises:
+            TargetUnreachableError: the ledger cannot be asked.
+        """
+        since = self.at - timedelta(days=self.settings.evolution.review.days)
+        known = self.ledger.samples(self.settings.system.name, kind, since)
+        if known is None:
+            raise TargetUnreachableError("The ledger's database is down, so that nothing can be compared with before.")
+        return [each for each in known if each.taken_at < self.at]
+
+
+def middle(values: Sequence[float]) -> float | None:
+    """Return the median; None of nothing."""
+    return median(values) if values else None

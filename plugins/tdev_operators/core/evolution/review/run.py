@@ -1,0 +1,51 @@
+"""The review: every look once (guide: Evolution metrics review)."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tdev_operators.core.database.check_names import parted
+from tdev_operators.core.evolution.review.looks import all_looks
+from tdev_operators.core.evolution.review.reading import Review
+from tdev_operators.core.items import ItemOutcome
+from tdev_operators.core.ledger import ItemStore
+from tdev_operators.core.looks import Look, looked, told
+
+if TYPE_CHECKING:
+    from tdev_operators.core.ports import SystemPorts
+    from tdev_operators.core.settings import Settings
+    from tdev_operators.core.verdicts import CheckResult
+
+_log = logging.getLogger(__name__)
+
+
+def review_evolution(
+    system: "SystemPorts",
+    ledger: ItemStore,
+    settings: "Settings",
+    *,
+    progress: Callable[[str], object] = _log.info,
+    looks: Sequence[Look[Review]] | None = None,
+) -> ItemOutcome:
+    """Take every look (or those given) that is in scope; one that raises is UNKNOWN and the others go on.
+
+    Reads the database only; what later reviews compare with is kept in the ledger.
+    """
+    looks = all_looks() if looks is None else looks
+    wanted, out_of_scope = parted([look.name for look in looks], settings)
+    review = Review(system, settings, ledger, system.clock())
+    results: list[CheckResult] = []
+    for look in looks:
+        if look.name in wanted:
+            results.append(looked(look, review))
+            progress(told(results[-1]))
+    return ItemOutcome(_with_causes(results), review.at, system.clock(), out_of_scope)
+
+
+def _with_causes(results: "Sequence[CheckResult]") -> "tuple[CheckResult, ...]":
+    """Drop a cause that is not red itself: then the result speaks for itself."""
+    red = {result.check for result in results if result.verdict.is_red}
+    return tuple(
+        result if result.because_of in red - {result.check} else replace(result, because_of="") for result in results
+    )
