@@ -11,18 +11,21 @@ if TYPE_CHECKING:
 
 
 class PerformanceAnalyzeOperator(ItemWorkOperator):
-    """Measures the database, compares with the days before, and looks at the effect of the last tuning."""
+    """Measures database and application, compares with the days before, and looks at the effect of the last tuning."""
 
     def do(self, job: Job) -> "ItemOutcome":
         """Return the outcome of all looks; one that crashes is UNKNOWN and the others still look."""
-        from tdev_operators.core.database.check_names import in_scope  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.application.run import look_at_application  # noqa: PLC0415  not while parsing
+        from tdev_operators.core.database.check_names import in_scope  # noqa: PLC0415
         from tdev_operators.core.database.performance.analysis import analyse  # noqa: PLC0415
         from tdev_operators.core.database.tuning.weekly import effect_of_last_change, effect_unknown  # noqa: PLC0415
         from tdev_operators.hooks.assembly import airflow_connections, system_ports  # noqa: PLC0415
         from tdev_operators.hooks.tuning_assembly import tuning_ports  # noqa: PLC0415
 
         settings, ledger, connections = job.settings, job.ports.ledger, airflow_connections()
-        outcome = analyse(system_ports(settings, connections), ledger, settings, progress=self.log.info)
+        system = system_ports(settings, connections)
+        outcome = analyse(system, ledger, settings, progress=self.log.info)
+        application = look_at_application(system, ledger, settings, progress=self.log.info)
         # Each day, so that a change of the tuning has a day before and a day after.
         try:
             with tuning_ports(settings, connections) as ports:
@@ -32,8 +35,8 @@ class PerformanceAnalyzeOperator(ItemWorkOperator):
         counted, out_of_scope = in_scope([effect], settings)
         return replace(
             outcome,
-            results=(*outcome.results, *counted),
-            out_of_scope=(*outcome.out_of_scope, *out_of_scope),
+            results=(*outcome.results, *application.results, *counted),
+            out_of_scope=(*outcome.out_of_scope, *application.out_of_scope, *out_of_scope),
             ended_at=job.ports.clock(),
         )
 

@@ -22,7 +22,7 @@ from tests.records import HOSTILE, NOON, REF, full_outcome, outcome, result, set
 
 MARKDOWN_ESCAPE = r"\\([!-/:-@\[-`{-~])"
 ALLOWED_TAGS = {"html", "head", "meta", "title", "style", "body", "main", "header", "section", "footer"}
-ALLOWED_TAGS |= {"p", "h1", "h2", "span", "b", "br", "ul", "li", "div", "a"}
+ALLOWED_TAGS |= {"p", "h1", "h2", "span", "b", "br", "ul", "li", "ol", "div", "a"}
 ALLOWED_TAGS |= {"figure", "figcaption", "svg", "desc", "path", "line", "text", "circle"}
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from tdev_operators.core.items import ItemOutcome, ItemRef
 from tdev_operators.core.reporting.alerts import silence_of
+from tdev_operators.core.reporting.first_things import first_things
 from tdev_operators.core.reporting.wording import counted
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict, worst
@@ -70,6 +71,12 @@ class Report:
         """Findings that are well."""
         return tuple(f for f in self.findings if f.result.verdict is Verdict.OK)
 
+    @cached_property
+    def first_things(self) -> tuple[str, ...]:
+        """What to look at first, three sentences at most; none where the headline says as much."""
+        told = first_things([finding.result for finding in self.findings])
+        return told if len(told) > 1 or (told and not self.red and not self.warnings) else ()
+
     @property
     def bad_since(self) -> datetime | None:
         """The first bad moment of the oldest streak among the red findings, or else among the warnings."""
@@ -106,6 +113,7 @@ class Report:
             "attempt": self.attempt,
             "verdict": self.verdict.value,
             "headline": self.headline,
+            "first_things": list(self.first_things),
             "counts": self.counts,
             "bad_since": self.bad_since.isoformat() if self.bad_since else None,
             "started_at": self.started_at.isoformat(),

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdev_operators.core.database.performance.intervals import daily_samples, grown, statements_between
+from tdev_operators.core.database.performance.intervals import (
+    daily_samples,
+    grown,
+    grown_in_all,
+    statements_between,
+)
 from tdev_operators.core.ledger import Sample
 from tests.analysed import DAY, statements
 from tests.records import NOON
@@ -100,3 +105,19 @@ def test_nothing_is_ever_negative_or_both_judged_and_not(old, new, reset, evicti
         assert spent.calls > 0
         assert spent.milliseconds >= 0
         assert spent.temp_bytes >= 0
+
+
+def databases(**counters):
+    return {"databases": {name: [*figures, None] for name, figures in counters.items()}}
+
+
+def test_a_counter_of_all_databases_grows_by_the_day():
+    before = Sample(NOON, databases(app=(10, 0, 1), gone=(5, 0, 5)))
+    after = Sample(NOON + 2 * DAY, databases(app=(30, 0, 1), new=(4, 0, 8)))
+    assert grown_in_all(before, after, 0) == 12
+    assert grown_in_all(before, after, 2) == 4
+
+
+def test_a_counter_that_shrank_says_nothing_of_all():
+    before, after = Sample(NOON, databases(app=(10, 0, 1))), Sample(NOON + DAY, databases(app=(9, 0, 1)))
+    assert grown_in_all(before, after, 0) is None

@@ -1,14 +1,16 @@
 """Today as the looks see it: what was measured, what was measured before, and what of that can be compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tdev_operators.core.database.performance.intervals import Interval, daily_samples, statements_between
 from tdev_operators.core.database.performance.sampling import STATEMENTS, Taken, Told
 from tdev_operators.core.errors import TargetUnreachableError
 from tdev_operators.core.ledger import Sample
+from tdev_operators.core.series import Point, Series, thinned
 
 if TYPE_CHECKING:
     from tdev_operators.core.ports import SystemPorts
@@ -47,6 +49,18 @@ class Day:
         today = self.taken.sample(STATEMENTS)
         before = self.before(STATEMENTS)
         return statements_between(before[-1], today) if before else None
+
+    def trend(
+        self, kind: str, name: str, unit: str, figure: Callable[[Sample, Sample], float | None]
+    ) -> tuple[Series, ...]:
+        """Return a figure of each day to be drawn: what `figure` makes of its sample and the one before.
+
+        Nothing where no two samples are known; a day of which it makes None is left out.
+        """
+        samples = [*self.before(kind), self.taken.sample(kind)]
+        days = [(after.taken_at, figure(before, after)) for before, after in pairwise(samples)]
+        points = [Point(when, value) for when, value in days if value is not None]
+        return (Series(name, unit, thinned(points)),) if points else ()
 
     def told(self, statement: str) -> Told:
         """Return how to show a statement."""

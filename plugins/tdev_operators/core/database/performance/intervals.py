@@ -110,5 +110,17 @@ def grown(old: Sequence[float], new: Sequence[float], reset_at: str | None, sinc
     return None if min(differences) < 0 else differences
 
 
+def grown_in_all(before: Sample, after: Sample, place: int) -> float | None:
+    """Return by how much a counter of all databases grew a day between two samples; None when one of them shrank."""
+    whole = 0.0
+    for name, figures in after.facts["databases"].items():
+        old = before.facts["databases"].get(name, [0.0] * len(figures))
+        more = grown([old[place]], [figures[place]], figures[-1], before.taken_at)
+        if more is None:
+            return None
+        whole += more[0]
+    return whole * (DAY / (after.taken_at - before.taken_at))
+
+
 def _moment(text: Any) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)

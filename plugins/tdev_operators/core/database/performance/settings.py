@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tdev_operators.core.setting_types import Ceiling, Count, Days, PercentCeiling, Section, ZeroOrMore
+from tdev_operators.core.setting_types import Ceiling, Count, Days, PercentCeiling, PercentFloor, Section, ZeroOrMore
 
 
 class PerformanceSettings(Section):
@@ -28,4 +28,8 @@ class PerformanceSettings(Section):
     checkpoints_minimum: Count
     growth_week_percent: Ceiling
     growth_minimum_mb: ZeroOrMore
+    api_failed_percent: PercentCeiling
+    api_times: Ceiling
+    api_minimum_ms: ZeroOrMore
+    throughput_percent: PercentFloor
     shown: Annotated[int, Field(ge=1, le=50)]

@@ -1,19 +1,18 @@
 """Taking a sample of how the system does: the database's counters, its statements, what the API and its log take."""
 
-import re
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg.sql import SQL, Identifier
 
+from tdev_operators.core.application.requests import logged_milliseconds
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.alone import APPLICATION as SESSION_NAME
 from tdev_operators.core.database.tuning.effect import BEFORE, LOOK, SAMPLES
 from tdev_operators.core.database.tuning.ports import TuningPorts
 from tdev_operators.core.errors import AccessDeniedError, InputError, TdevError
 from tdev_operators.core.health.api.latency import percentile
-from tdev_operators.core.health.log_lines import log_files, matching_lines
 from tdev_operators.core.ledger import ItemStore, Sample
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
@@ -95,13 +94,5 @@ def _api(ports: TuningPorts, settings: Settings) -> float | None:
 
 def _log(ports: TuningPorts, settings: Settings, now: datetime) -> float | None:
     """Return the p95 of the requests that the last day's log tells of, in ms; None when it tells of none."""
-    rules, taken = settings.tuning, []
-    if not rules.log_file:
-        return None
-    for host in ports.care.system.hosts.values():
-        with suppress(TdevError):
-            files, _ = log_files(host, settings.logs.directory)
-            chosen = [file for file in files if file.family == rules.log_file]
-            lines, _ = matching_lines(host, chosen, rules.log_duration, since=now - timedelta(hours=24), until=now)
-            taken += [float(found[1]) for line in lines if (found := re.search(rules.log_duration, line))]
+    taken = logged_milliseconds(ports.care.system.hosts, settings, now)
     return percentile(taken, 95) if taken else None

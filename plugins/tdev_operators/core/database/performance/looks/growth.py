@@ -8,6 +8,7 @@ from tdev_operators.core.database.performance.intervals import DAY
 from tdev_operators.core.database.performance.sampling import SIZES
 from tdev_operators.core.health.findings import Findings
 from tdev_operators.core.ledger import Sample
+from tdev_operators.core.series import Series
 from tdev_operators.core.verdicts import CheckResult
 
 HINT = (
@@ -53,7 +54,7 @@ def look(day: Day) -> CheckResult:
     sentence = f"The database {way} by {abs(whole) / _MB:,.1f} MB since {yesterday.taken_at:%Y-%m-%d %H:%M}"
     if not weeks:
         sentence += "; there is no sample of a week ago to hold the tables against yet."
-        return replace(findings.conclude(sentence, tool=day.taken.tool), details=tuple(lines))
+        return replace(findings.conclude(sentence, tool=day.taken.tool), details=tuple(lines), series=_trend(day))
     week = weeks[-1]
     span_days = (today.taken_at - week.taken_at) / DAY
     for each in _relations(week, today):
@@ -66,7 +67,11 @@ def look(day: Day) -> CheckResult:
             )
             findings.found(verdict, f"{_told(each)} since {week.taken_at:%Y-%m-%d}.")
     lines += _lines("since", week, today, limits.shown)
-    return replace(findings.conclude(f"{sentence}.", tool=day.taken.tool), details=tuple(lines))
+    return replace(findings.conclude(f"{sentence}.", tool=day.taken.tool), details=tuple(lines), series=_trend(day))
+
+
+def _trend(day: Day) -> tuple[Series, ...]:
+    return day.trend(SIZES, "size of the database", "MB", lambda _, after: after.facts["database_bytes"] / _MB)
 
 
 def _relations(before: Sample, today: Sample) -> list[_Grown]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tdev_operators.core.database.performance.day import FIRST, Day
-from tdev_operators.core.database.performance.intervals import DAY, grown
+from tdev_operators.core.database.performance.intervals import DAY, grown, grown_in_all
 from tdev_operators.core.database.performance.sampling import ACTIVITY
 from tdev_operators.core.health.findings import Findings
 from tdev_operators.core.sql import load_sql
@@ -13,6 +13,8 @@ HINT = (
     "Deadlocks: take locks in one order everywhere. Long waits: find the holder by pg_blocking_pids(pid); "
     "log_lock_waits keeps a record of each."
 )
+
+_DEADLOCKS = 2  # the place of a database's counter
 
 
 def look(day: Day) -> CheckResult:
@@ -52,4 +54,7 @@ def look(day: Day) -> CheckResult:
         verdict = findings.measure(f"deadlocks of {name}", round(a_day, 1), "/d", limits.deadlocks_per_day)
         findings.found(verdict, f"{name} had {more[0]:,.0f} deadlocks since {since:%Y-%m-%d %H:%M}.")
     sentence = f"{whole:,.0f} deadlocks since {since:%Y-%m-%d}. {now}"
-    return replace(findings.conclude(sentence, tool=day.taken.tool), details=tuple(details))
+    series = day.trend(
+        ACTIVITY, "deadlocks in all databases", "/d", lambda earlier, later: grown_in_all(earlier, later, _DEADLOCKS)
+    )
+    return replace(findings.conclude(sentence, tool=day.taken.tool), details=tuple(details), series=series)

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from tdev_operators.core.database.performance.day import FIRST, Day
-from tdev_operators.core.database.performance.intervals import DAY, grown
+from tdev_operators.core.database.performance.intervals import DAY, grown, grown_in_all
 from tdev_operators.core.database.performance.sampling import ACTIVITY
 from tdev_operators.core.errors import TdevError
 from tdev_operators.core.health.findings import Findings
+from tdev_operators.core.ledger import Sample
 from tdev_operators.core.verdicts import CheckResult
 
 HINT = (
@@ -14,6 +15,7 @@ HINT = (
     "log_temp_files shows each."
 )
 _GB, _MB = 1e9, 1e6
+_TEMP_BYTES = 0  # the place of a database's counter
 
 
 def look(day: Day) -> CheckResult:
@@ -40,7 +42,13 @@ def look(day: Day) -> CheckResult:
         verdict = findings.measure(f"temporary files of {name}", round(a_day / _GB, 3), "GB/d", limits.temp_gb_per_day)
         findings.found(verdict, f"{name} wrote {a_day / _GB:.1f} GB a day to {wrote[1]:,.0f} temporary files.")
     sentence = f"{whole / _GB:.2f} GB a day went to temporary files since {since:%Y-%m-%d}."
-    return replace(findings.conclude(sentence, tool=day.taken.tool), details=tuple(_by_statement(day)))
+    series = day.trend(ACTIVITY, "temporary files of all databases", "GB/d", _written)
+    return replace(findings.conclude(sentence, tool=day.taken.tool), details=tuple(_by_statement(day)), series=series)
+
+
+def _written(before: Sample, after: Sample) -> float | None:
+    more = grown_in_all(before, after, _TEMP_BYTES)
+    return None if more is None else more / _GB
 
 
 def _by_statement(day: Day) -> list[str]:

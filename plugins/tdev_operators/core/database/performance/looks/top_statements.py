@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from tdev_operators.core.database.performance.day import FIRST, Day
+from tdev_operators.core.database.performance.intervals import statements_between
 from tdev_operators.core.database.performance.sampling import STATEMENTS
 from tdev_operators.core.health.findings import Findings, judge
+from tdev_operators.core.ledger import Sample
 from tdev_operators.core.reporting.wording import number, rounded, span
 from tdev_operators.core.verdicts import CheckResult, Verdict
 
@@ -48,4 +50,10 @@ def look(day: Day) -> CheckResult:
         )
     since = f"since {interval.start:%Y-%m-%d %H:%M}" + (", when the counters were reset" if interval.reset else "")
     sentence = f"The most expensive of {len(interval.spent)} statements {since}: {lines[0] if lines else 'none ran'}"
-    return replace(findings.conclude(sentence, tool=day.taken.tool), details=tuple(lines))
+    series = day.trend(STATEMENTS, "execution time of all statements", "h/d", _hours_a_day)
+    return replace(findings.conclude(sentence, tool=day.taken.tool), details=tuple(lines), series=series)
+
+
+def _hours_a_day(before: Sample, after: Sample) -> float:
+    interval = statements_between(before, after)
+    return interval.milliseconds / 3_600_000 / interval.days
