@@ -210,3 +210,41 @@ def test_a_last_look_holds_for_its_basis_and_until_a_broken_one(ledger):
     ledger.merge("shop", NOON + 2 * DAY, [replace(TRIVY, complete=False)], seen(hole()))
     assert sorts(ledger, NOON + 2 * DAY) == {"open": 2}, "a broken look closes nothing"
     assert ledger.last_look("shop", "trivy_source", "shop", NOON - DAY, "commit 1") is None
+
+
+def named(rule, *aliases, scanner="pip_audit"):
+    found = Finding(
+        Kind.VULNERABILITY, rule, "a hole", Severity.HIGH, "shop", scanner, "pkg:pypi/shop", aliases=aliases
+    )
+    return identified([found])[0]
+
+
+def test_a_hole_that_gets_its_cve_later_is_no_new_one(ledger):
+    ledger.merge("shop", NOON, [AUDIT], seen(named("GHSA-aaaa-bbbb-cccc")))
+    ledger.waive("shop", [(named("GHSA-aaaa-bbbb-cccc").identity, "asked upstream", NOON + 90 * DAY)])
+    later = named("GHSA-aaaa-bbbb-cccc", "CVE-2026-0001")
+    assert later.identity != named("GHSA-aaaa-bbbb-cccc").identity
+    for days in (1, 2):
+        at = NOON + days * DAY
+        ledger.merge("shop", at, [AUDIT], seen(later))
+        assert sorts(ledger, at) == {"open": 1}, days
+        [one] = ledger.findings("shop", at, Sort.OPEN, most=5)
+        assert (one.first_seen, one.due_at, one.finding) == (NOON, NOON + 30 * DAY, later)
+    ledger.merge("shop", NOON + 3 * DAY, [AUDIT], [])
+    assert sorts(ledger, NOON + 3 * DAY) == {"fixed": 1}
+
+
+def test_a_hole_is_renamed_only_while_nobody_knows_its_new_name(ledger):
+    other = named("CVE-2026-0001", scanner="trivy_source")
+    ledger.merge("shop", NOON, [AUDIT, TRIVY], seen(named("GHSA-aaaa-bbbb-cccc"), other))
+    both = identified([named("GHSA-aaaa-bbbb-cccc", "CVE-2026-0001"), other])
+    ledger.merge("shop", NOON + DAY, [AUDIT, TRIVY], seen(*both))
+    assert sorts(ledger, NOON + DAY) == {"open": 1, "fixed": 1}
+
+
+def test_of_two_former_names_the_one_that_is_open_goes_on(ledger):
+    ledger.merge("shop", NOON, [AUDIT], seen(named("PYSEC-2026-1")))
+    ledger.merge("shop", NOON + DAY, [AUDIT], seen(named("GHSA-aaaa-bbbb-cccc")))
+    ledger.merge("shop", NOON + 2 * DAY, [AUDIT], seen(named("GHSA-aaaa-bbbb-cccc", "PYSEC-2026-1", "CVE-2026-0001")))
+    [one] = ledger.findings("shop", NOON + 2 * DAY, Sort.OPEN, most=5)
+    assert (one.first_seen, one.reopened) == (NOON + DAY, 0)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from tdev_operators.core.security.findings import Finding, Severity
+from tdev_operators.core.security.findings import Finding, Severity, former_identities
 from tdev_operators.core.security.ledger import LastLook, Look, Recorded, Scope, Seen, Sort
 from tdev_operators.hooks.connections import ConnectionFacts
 from tdev_operators.hooks.ledger_database import LedgerDatabase, as_json
@@ -27,6 +27,8 @@ class PostgresFindings:
         with self._database.transaction() as tx:
             tx.rows("lock_findings", system=system)
             for chunk in _chunks(seen):
+                if renamed := [_renamed(one) for one in chunk if one.finding.aliases]:
+                    tx.rows("rename_findings", system=system, findings=as_json(renamed))
                 tx.rows("keep_findings", system=system, at=at, findings=as_json([_fields(one) for one in chunk]))
                 tx.rows("keep_sightings", system=system, at=at, findings=as_json([_sighting(one) for one in chunk]))
             for look in looks:
@@ -121,6 +123,10 @@ def _fields(one: Seen) -> dict[str, Any]:
         "waived_until": one.waived_until.isoformat() if one.waived_until else None,
         "facts": finding.to_json(),
     }
+
+
+def _renamed(one: Seen) -> dict[str, Any]:
+    return {"identity": one.finding.identity, "former": former_identities(one.finding)}
 
 
 def _sighting(one: Seen) -> dict[str, Any]:

@@ -202,3 +202,15 @@ def test_no_odd_transport_is_opened(get, tmp_path):
     with pytest.raises(CommandFailedError, match="not allowed"):
         get(git=f"ext::touch {tmp_path}/owned")
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_revision_that_is_too_large_is_not_fetched_to_its_end(get, repository, tmp_path):
+    folder, git = repository
+    (folder / "big.bin").write_bytes(os.urandom(3_000_000))
+    git("add", ".")
+    git("commit", "--quiet", "-m", "big")
+    assert get(git=f"file://{folder}", target_mb=10).revision == git("rev-parse", "HEAD")
+    with pytest.raises(InputError, match=r"shop has more than security\.target_mb \(1 MB\); raise that\."):
+        get(git=f"file://{folder}", target_mb=1)
+    unfinished = tmp_path / "root-1"
+    assert sum(path.stat().st_size for path in unfinished.rglob("*") if path.is_file()) < 1_100_000

@@ -9,6 +9,7 @@ from tdev_operators.core.security.findings import (
     Kind,
     Severity,
     canonical,
+    former_identities,
     identified,
     python_package,
     severity_of,
@@ -157,3 +158,30 @@ def test_a_vulnerability_is_known_by_its_cve():
     assert canonical("PYSEC-2018-28", ["GHSA-x84v", "cve-2018-18074"]) == "CVE-2018-18074"
     assert canonical("PYSEC-1", ["GHSA-x84v"]) == canonical("GHSA-x84v", ["PYSEC-1"]) == "GHSA-x84v"
     assert canonical("B", ["A"]) == canonical("A", ["B"])
+
+
+def vulnerability(rule, *aliases, scanner="one", package="pkg:pypi/shop"):
+    return Finding(Kind.VULNERABILITY, rule, "x", Severity.HIGH, "t", scanner, package, aliases=aliases)
+
+
+def test_names_that_are_shared_over_corners_make_one_finding():
+    found = [
+        vulnerability("GHSA-a", scanner="one"),
+        vulnerability("PYSEC-1", "GHSA-a", scanner="two"),
+        vulnerability("CVE-2026-0001", "PYSEC-1", scanner="three"),
+        vulnerability("GHSA-a", scanner="four", package="pkg:pypi/other"),
+    ]
+    for order in (found, found[::-1]):
+        made = identified(order)
+        assert len(made) == 2
+        one = next(each for each in made if each.package == "pkg:pypi/shop")
+        assert one.scanner == "one, three, two"
+        assert {one.rule, *one.aliases} == {"GHSA-a", "PYSEC-1", "CVE-2026-0001"}
+        assert one.identity == identified([vulnerability("CVE-2026-0001")])[0].identity
+
+
+def test_a_vulnerability_knows_what_it_was_before_its_cve():
+    [now] = identified([vulnerability("GHSA-a", "CVE-2026-0001")])
+    assert former_identities(now) == (identified([vulnerability("GHSA-a")])[0].identity,)
+    assert former_identities(identified([vulnerability("CVE-2026-0001")])[0]) == ()
+    assert former_identities(identified([replace(now, kind=Kind.CODE)])[0]) == ()

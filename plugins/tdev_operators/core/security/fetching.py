@@ -8,10 +8,12 @@ import gzip
 import hashlib
 import lzma
 import os
+import re
 import shutil
+import signal
 import tarfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
@@ -23,7 +25,8 @@ from tdev_operators.core.security.scanning import TARGET, Target, complaint
 from tdev_operators.core.security.settings import ScanTarget, place_of
 
 _MB, _MIB = 1_000_000, 1024 * 1024
-_GIT = "apt-get install git"
+_GIT = "apt-get install git util-linux"
+_FILE_TOO_LARGE = re.compile(r"File too large|signal 25")  # SIGXFSZ
 # Nobody is asked for a password, no program of the repository is run, and no odd transport is opened.
 _GIT_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
 _SHA = 40
@@ -66,14 +69,20 @@ def _checked_out(
     """Check one revision out, without its history, and return its commit."""
     git = ("git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", "-c", "core.symlinks=false")
 
+    # No file may become larger than the whole tree: a history of any size comes as one pack, and is cut off there.
+    bounded = ("prlimit", f"--fsize={target_mb * _MB}")
+    too_large = f"{wanted.name} has more than security.target_mb ({target_mb} MB); raise that."
+
     def do(*argv: str) -> str:
         output = run(
-            [*git, *argv],
+            [*bounded, *git, *argv],
             timeout_seconds=timeout_seconds,
             env=_GIT_ENVIRONMENT,
             install_hint=_GIT,
             output_limit_bytes=64 * _MIB,
         )
+        if output.exit_status == -signal.SIGXFSZ or _FILE_TOO_LARGE.search(output.stderr):
+            raise InputError(too_large)
         if output.exit_status:
             raise CommandFailedError(f"git {argv[0]} of {wanted.name} ended badly: {complaint(output)}")
         if output.truncated:
@@ -86,13 +95,19 @@ def _checked_out(
     modes = {name: facts.split()[0] for facts, _, name in entries}
     size = sum(int(facts.split()[3]) for facts, _, _ in entries if facts.split()[3].isdigit())
     if size > target_mb * _MB:
-        raise InputError(f"{wanted.name} has more than security.target_mb ({target_mb} MB); raise that.")
+        raise InputError(too_large)
     _refuse_deep(wanted, modes)
     do("checkout", "--quiet", "--detach", "FETCH_HEAD")
     commit = do("rev-parse", "HEAD").strip()
     if len(commit) < _SHA:
         raise GarbledAnswerError(f"git does not say which commit of {wanted.name} it has checked out.")
     shutil.rmtree(folder / ".git")
+    _tidy(folder, modes, skipped)
+    return commit
+
+
+def _tidy(folder: Path, modes: Mapping[str, str], skipped: dict[str, str]) -> None:
+    """Make links what they point to, and name what git has only a word of."""
     for name, mode in modes.items():
         path = folder / name
         if mode == _SUBMODULE:
@@ -103,7 +118,6 @@ def _checked_out(
             _follow(folder, name, points_to, skipped)
         elif path.is_file() and path.stat().st_size < _BLOCK and path.read_bytes().startswith(_LARGE_FILE):
             skipped[name] = "it stands in Git LFS, which is not fetched"
-    return commit
 
 
 def _stored(wanted: ScanTarget, root: Path, store: BackupStore, target_mb: int, skipped: dict[str, str]) -> str:

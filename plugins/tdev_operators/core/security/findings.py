@@ -169,10 +169,14 @@ def python_package(name: str) -> str:
 def identified(findings: Sequence[Finding]) -> list[Finding]:
     """Give each finding its identity; two scanners' words for one vulnerability of one package are one finding.
 
+    They are known for one by any name that they share: who says only a GHSA, and who says a CVE with that GHSA.
+
     Two equal lines are told apart by their order: when a file is renamed, or lines move, there are as many as before.
     Give it all findings of a target at once.
     """
-    in_order = sorted(findings, key=lambda one: (one.target, one.path, one.line, one.rule, one.scanner))
+    in_order = sorted(
+        _under_shared_names(findings), key=lambda one: (one.target, one.path, one.line, one.rule, one.scanner)
+    )
     times: dict[tuple[str, str], int] = defaultdict(int)
     places: dict[tuple[str, str, str, int], str] = {}
     made: dict[str, Finding] = {}
@@ -186,13 +190,54 @@ def identified(findings: Sequence[Finding]) -> list[Finding]:
                 times[essence, one.scanner] += 1
                 places[where] = f"{essence}\n{number}"
             essence = places[where]
-        identity = hashlib.sha256(essence.encode("utf-8", "surrogatepass")).hexdigest()
+        identity = _digest_of(essence)
         before = made.get(identity)
         made[identity] = replace(one, identity=identity) if before is None else _merged(before, one)
     return list(made.values())
 
 
+def former_identities(one: Finding) -> tuple[str, ...]:
+    """Return the identities that a vulnerability had while only one of its names was known, before it got its CVE."""
+    if one.kind is not Kind.VULNERABILITY:
+        return ()
+    alone = (replace(one, rule=name, aliases=()) for name in sorted({one.rule, *one.aliases}))
+    return tuple(made for each in alone if (made := _digest_of(_essence(each))) != one.identity)
+
+
+def _under_shared_names(findings: Sequence[Finding]) -> Iterable[Finding]:
+    """Give vulnerabilities of one package that share a name all names of each other."""
+    leaders: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def leader(key: tuple[str, ...]) -> tuple[str, ...]:
+        while (above := leaders.setdefault(key, key)) != key:
+            key = above
+        return key
+
+    keys = [_names(one) for one in findings]
+    for names in keys:
+        for name in names[1:]:
+            leaders[leader(name)] = leader(names[0])
+    together: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for names in keys:
+        for name in names:
+            together[leader(name)].add(name[-1])
+    for one, names in zip(findings, keys, strict=True):
+        shared = together[leader(names[0])] if names else set()
+        yield replace(one, aliases=tuple(sorted(shared - {one.rule}))) if shared - {one.rule, *one.aliases} else one
+
+
+def _names(one: Finding) -> list[tuple[str, ...]]:
+    if one.kind is not Kind.VULNERABILITY:
+        return []
+    names = sorted({name.strip() for name in (one.rule, *one.aliases) if name.strip()})
+    return [(one.target, one.resource, one.package or one.path, name) for name in names]
+
+
 _OF_PACKAGES = frozenset({Kind.VULNERABILITY, Kind.LICENCE})
+
+
+def _digest_of(essence: str) -> str:
+    return hashlib.sha256(essence.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _essence(one: Finding) -> str:
