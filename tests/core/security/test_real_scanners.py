@@ -242,3 +242,9 @@ def test_pip_audit_without_its_service_is_not_green(ward):
     scan = ward.scan("pip_audit")
     assert scan.result.verdict is Verdict.UNKNOWN
     assert not scan.complete
+
+
+def test_a_finding_of_an_image_itself_names_no_folder_of_this_worker(ward):
+    scan = replace(ward, files={}, kind="image", image=image_of(DEBIAN, "shop:1")).scan("trivy_image")
+    assert "DS-0026" in rules(scan)
+    assert not [one for one in scan.findings if str(ward.home) in str(one.to_json())]

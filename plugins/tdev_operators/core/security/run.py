@@ -157,7 +157,7 @@ def _one(scanner: Scanner, target: Target, ports: ScanPorts, settings: Settings,
     with private_folder() as folder:
         cache = Path(security.cache_folder) if security.cache_folder else Path.home() / ".cache" / "tdev-scanners"
         environment = {name: ports.environment[name] for name in ("PATH", *scanner.keys) if name in ports.environment}
-        ground = Ground(folder, cache, limits, environment)
+        ground = Ground(folder, cache, limits, environment, anew=whole)
         since = at - timedelta(days=security.data_days)
         before = partial(ports.ledger.last_look, system, scanner.name, target.name, since)
         return scan(scanner, target, ground, at) if whole else scan(scanner, target, ground, at, before)

@@ -74,13 +74,15 @@ class Limits:
 class Ground:
     """What a scanner works with: where its data is kept between runs (`cache`), and what it may take.
 
-    `folder` is a private folder of this one scan. `tool` and `data_at` (when its data was made) are filled in by it.
+    `folder` is a private folder of this one scan. `anew`: what is known from before does not count. `tool` and
+    `data_at` (when its data was made) are filled in by the scanner.
     """
 
     folder: Path
     cache: Path
     limits: Limits
     environment: Mapping[str, str] = field(default_factory=dict)
+    anew: bool = False
     tool: str = ""
     data_at: datetime | None = None
 

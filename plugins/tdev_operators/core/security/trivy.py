@@ -119,7 +119,8 @@ def found_in(report: Mapping[str, Any], target: Target, scanner: str, below: Pat
     prefix = f"{below.relative_to(target.root)}/" if below and below != target.root else ""
     try:
         for result in report.get("Results") or ():
-            place = f"{prefix}{result['Target']}"
+            # An image's own results bear the archive's whole path, which is another one in each run.
+            place = prefix + result["Target"].removeprefix(f"{target.root}/")
             found.seen.append(place)
             found.findings += _vulnerabilities(result, target, scanner, place)
             found.findings += _lines(result, target, scanner, place)
