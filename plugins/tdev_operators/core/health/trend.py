@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from scipy.special import stdtr
+
 # At 1 the points would be one point.
 _MOST_AUTOCORRELATED = 0.95
 
@@ -27,7 +29,7 @@ class Trend:
         """How certain it is that the true slope is below 0: 0..1, by Student's t-test, one-sided."""
         if self.standard_error == 0:
             return 1.0 if self.slope < 0 else 0.0
-        return student_t_below(-self.slope / self.standard_error, self.points - 2)
+        return float(stdtr(self.points - 2, -self.slope / self.standard_error))
 
 
 def least_squares(points: Sequence[tuple[float, float]]) -> Trend:
@@ -49,21 +51,3 @@ def least_squares(points: Sequence[tuple[float, float]]) -> Trend:
     seen = beside / squares if squares else 0.0
     r = min(max(seen + (2 + 4 * seen) / n, 0.0), _MOST_AUTOCORRELATED)
     return Trend(slope, math.sqrt(squares / (n - 2) / spread * (1 + r) / (1 - r)), n, r)
-
-
-def student_t_below(t: float, degrees: int) -> float:
-    """Return P(T <= t) of Student's distribution with a whole number of degrees of freedom.
-
-    The finite series of Abramowitz and Stegun 26.7.3 and 26.7.4: exact, so no numerical library is needed.
-    """
-    if math.isinf(t):
-        return 1.0 if t > 0 else 0.0
-    angle = math.atan2(abs(t), math.sqrt(degrees))
-    cosine, sine = math.cos(angle), math.sin(angle)
-    odd = degrees % 2
-    term, total = (cosine, cosine if degrees > 1 else 0.0) if odd else (1.0, 1.0)
-    for k in range(3 if odd else 2, degrees - 1, 2):
-        term *= cosine * cosine * (k - 1) / k
-        total += term
-    within = (angle + sine * total) * 2 / math.pi if odd else sine * total
-    return 0.5 + math.copysign(min(within, 1.0) / 2, t)  # rounding may pass 1

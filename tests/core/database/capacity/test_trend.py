@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdev_operators.core.database.capacity.trend import DAY, fit, student_t_quantile
+from tdev_operators.core.database.capacity.trend import DAY, fit
 from tdev_operators.core.series import Point
 
 START = datetime(2026, 8, 1, tzinfo=UTC)
@@ -203,8 +203,3 @@ def test_too_little_is_refused():
         fit(course([1.0, 2.0]))
     with pytest.raises(ValueError, match="some time"):
         fit(course([1.0, 2.0, 3.0], [4, 4, 4]))
-
-
-@pytest.mark.parametrize(("p", "degrees", "t"), [(0.95, 5, 2.0150), (0.95, 22, 1.7171), (0.975, 10, 2.2281)])
-def test_quantiles(p, degrees, t):
-    assert student_t_quantile(p, degrees) == pytest.approx(t, abs=1e-4)

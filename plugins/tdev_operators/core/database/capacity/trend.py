@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import fmean, median
 
-from tdev_operators.core.health.trend import student_t_below
+from scipy.special import stdtrit
+
 from tdev_operators.core.series import Foreseen, Point
 
 DAY = timedelta(days=1)
@@ -89,7 +90,7 @@ class Trend:
         turned = (self.slope_error * (ahead + self.days / 2)) ** 2
         spread = math.sqrt((self.noise**2 + self.drift**2 * days_ahead + turned) / known)
         degrees = max(2, int(self.days / _DAYS_A_STRETCH) - 1)
-        reach = _CAUTION * student_t_quantile(0.5 + confidence_percent / 200, degrees) * spread
+        reach = _CAUTION * float(stdtrit(degrees, 0.5 + confidence_percent / 200)) * spread
         expected = self.expected(when)
         return Foreseen(when, max(expected, 0.0), max(expected - reach, 0.0), max(expected + reach, 0.0))
 
@@ -123,17 +124,6 @@ def fit(points: Sequence[Point]) -> Trend:
     recent = median(rest for x, rest in zip(xs, left_over, strict=True) if x > -_STRETCH_DAYS)
     noise, drift = _uncertainty(xs, left_over, cut=cut)
     return Trend(origin, recent, slope, noise, drift, -xs[0], steps)
-
-
-def student_t_quantile(probability: float, degrees: int) -> float:
-    """Return t with P(T <= t) = probability, for probabilities of 0.5 up to 0.9999."""
-    low, high = 0.0, 1.0
-    while student_t_below(high, degrees) < probability:
-        high *= 2
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if student_t_below(middle, degrees) < probability else (low, middle)
-    return high
 
 
 def _theil_sen(xs: Sequence[float], ys: Sequence[float]) -> float:
