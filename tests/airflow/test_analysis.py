@@ -26,6 +26,15 @@ def run(house, dag, item):
     return state, {each["result"]["check"]: each["result"] for each in data["findings"]}, page
 
 
+@pytest.mark.timeout(300)
+def test_the_evolution_is_reviewed(house):
+    state, found, page = run(house, "tdev_daily", "evolution_metrics_review")
+    bad = {name: one["summary"] for name, one in found.items() if one["verdict"] != Verdict.OK}
+    assert (state, bad) == ("success", {})
+    assert len(found) == 8
+    assert page.count('<svg class="series"') >= 5
+
+
 @pytest.mark.faults
 @pytest.mark.timeout(600)
 def test_a_day_is_analysed_and_a_month_foretold(house):
@@ -33,6 +42,7 @@ def test_a_day_is_analysed_and_a_month_foretold(house):
     bad = {name: one["summary"] for name, one in found.items() if one["verdict"] != Verdict.OK}
     assert (state, bad) == ("success", {})
     assert "pg_stat_statements" in page, "what is out of scope stands in the report"
+    assert {"performance.api", "performance.agents", "performance.throughput"} <= set(found)
 
     state, found, _ = run(house, "tdev_monthly", "capacity_planning")
     assert state == "failed"
