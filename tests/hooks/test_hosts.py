@@ -21,12 +21,13 @@ from moto.server import ThreadedMotoServer
 
 from tdev_operators.core.errors import (
     AccessDeniedError,
+    CommandFailedError,
     InputError,
     SetupMissingError,
     TargetTimeoutError,
     TargetUnreachableError,
 )
-from tdev_operators.core.ports import CommandOutput, Host
+from tdev_operators.core.ports import CommandOutput, Host, StreamingHost
 from tdev_operators.core.settings import HostSettings
 from tdev_operators.hooks.connections import ConnectionFacts, EnvironmentConnections
 from tdev_operators.hooks.hosts import host_of
@@ -103,7 +104,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 
 @pytest.fixture(params=["local", "ssh"])
-def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+def host(request: pytest.FixtureRequest) -> Iterator[StreamingHost]:
     """Each host that runs real processes: what holds for one holds for the other."""
     if request.param == "local":
         yield LocalHost("here")
@@ -113,7 +114,7 @@ def host(request: pytest.FixtureRequest) -> Iterator[Host]:
     ssh.close()
 
 
-def test_both_streams_and_the_exit_status_come_back(host: Host) -> None:
+def test_both_streams_and_the_exit_status_come_back(host: StreamingHost) -> None:
     output = host.run(["sh", "-c", "echo out; echo err >&2; exit 7"])
     assert output == CommandOutput(7, "out\n", "err\n", truncated=False)
 
@@ -135,11 +136,68 @@ def test_a_command_that_reads_no_input_is_no_fault(host: Host) -> None:
     assert host.run(["true"], stdin="x" * 1_000_000).exit_status == 0
 
 
-def test_much_output_on_both_streams_is_cut_drained_and_said(host: Host) -> None:
+def test_much_output_on_both_streams_is_cut_drained_and_said(host: StreamingHost) -> None:
     script = "head -c 3000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/zero | tr '\\0' y >&2; echo $? > /dev/null"
     output = host.run(["sh", "-c", script])
     assert output.truncated
     assert (len(output.stdout), len(output.stderr), output.exit_status) == (1024 * 1024, 1024 * 1024, 0)
+
+
+def test_a_stream_comes_whole_and_needs_no_memory_for_it(host: StreamingHost) -> None:
+    with host.stream(["head", "-c", "30000000", "/dev/zero"]) as chunks:
+        sizes = [len(chunk) for chunk in chunks]
+    assert sum(sizes) == 30_000_000
+    assert max(sizes) <= 1024 * 1024
+
+
+def test_bytes_of_a_stream_arrive_as_they_are(host: StreamingHost, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 5000
+    (tmp_path / "a b").write_bytes(data)
+    with host.stream(["cat", f"{tmp_path}/a b"]) as chunks:
+        assert b"".join(chunks) == data
+
+
+def test_a_stream_that_ends_badly_says_so_at_its_end(host: StreamingHost) -> None:
+    got = b""
+    script = "echo begun; echo no room >&2; exit 3"
+    with (
+        pytest.raises(CommandFailedError, match="^The command sh .*ended with status 3: .*no room"),
+        host.stream(["sh", "-c", script]) as chunks,
+    ):
+        for chunk in chunks:
+            got += chunk
+    assert got == b"begun\n"
+
+
+def test_much_on_the_other_stream_holds_a_stream_up_in_no_way(host: StreamingHost) -> None:
+    with host.stream(["sh", "-c", "head -c 3000000 /dev/zero >&2; echo well"]) as chunks:
+        assert b"".join(chunks) == b"well\n"
+
+
+def test_a_stream_of_a_command_that_is_not_there_is_an_input_error(host: StreamingHost) -> None:
+    with (
+        pytest.raises(InputError, match="^There is no command no-such-command-here on th"),
+        host.stream(["no-such-command-here"]) as chunks,
+    ):
+        list(chunks)
+
+
+def test_who_stops_reading_a_stream_stops_its_command(host: StreamingHost, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with host.stream(["sh", "-c", f"echo $$ > {pid}; exec cat /dev/zero"]) as chunks:
+        assert next(chunks)
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid.read_text().strip()}").exists():
+        assert time.monotonic() < deadline, "it goes on"
+        time.sleep(0.05)
+
+
+def test_a_stream_that_goes_on_too_long_is_ended(host: StreamingHost) -> None:
+    with (
+        pytest.raises(TargetTimeoutError, match="^The command sh .*did not end within 1 s and was killed"),
+        host.stream(["sh", "-c", "echo x; sleep 60"], timeout_seconds=1) as chunks,
+    ):
+        assert list(chunks) == [b"x\n"]
 
 
 def test_messages_come_in_english(host: Host) -> None:
@@ -153,6 +211,11 @@ def test_a_command_that_does_not_exist_is_an_input_error(host: Host) -> None:
 
 def test_an_exit_status_of_127_of_the_command_itself_is_returned(host: Host) -> None:
     assert host.run(["sh", "-c", "exit 127"]).exit_status == 127
+
+
+def test_nothing_is_streamed_through_systems_manager() -> None:
+    with pytest.raises(SetupMissingError, match=r"cannot stream what dd prints; .* \[\[logs.sources\]\]"):
+        _ssm_host(_Agent({})).stream(["dd"])
 
 
 def test_the_time_limit_kills_the_command_and_its_children(host: Host, tmp_path: Path) -> None:

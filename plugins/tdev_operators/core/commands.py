@@ -1,17 +1,18 @@
-"""Commands on this machine: `run` for one that answers soon, `running` for one that works beside us.
+"""Commands on this machine: `run` for one that answers soon, `streaming` for much output, `running` for one beside us.
 
-Neither outlives us, by kill -9 neither; `core.processes` says how.
+None outlives us, by kill -9 neither; `core.processes` says how.
 """
 
+import fcntl
 import os
 import selectors
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from typing import IO
 
-from tdev_operators.core.errors import TargetTimeoutError
+from tdev_operators.core.errors import CommandFailedError, TargetTimeoutError
 from tdev_operators.core.ports import CommandOutput
 from tdev_operators.core.processes import Child, ProcessGroup, ended, environment_with
 
@@ -90,6 +91,53 @@ def running(
         finally:
             group.kill()
             command.close()
+
+
+@contextmanager
+def streaming(argv: Sequence[str], *, timeout_seconds: float, install_hint: str = "") -> Iterator[Iterator[bytes]]:
+    """Start one command and hand out what it prints, chunk by chunk; leaving the block kills its whole group.
+
+    While nobody takes the next chunk, the command waits. It is given nothing to read.
+
+    Raises:
+        InputError: there is no such executable.
+        TargetTimeoutError: it did not end within the limit, which counts the time of who takes the chunks, too.
+        CommandFailedError: it ended badly, which is raised in place of the end of the chunks; or could not be started.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    with ProcessGroup() as group:
+        child = group.start(argv, environment_with({}), install_hint)
+        _opened(child.stdin).close()
+        out, err = _opened(child.stdout), _opened(child.stderr)
+        with suppress(OSError):  # fewer turns; without it all works, too
+            fcntl.fcntl(out.fileno(), fcntl.F_SETPIPE_SZ, MIB)
+
+        def chunks() -> Iterator[bytes]:
+            said = Kept(_CHUNK_BYTES)
+            with selectors.DefaultSelector() as selector:
+                selector.register(out, selectors.EVENT_READ)
+                selector.register(err, selectors.EVENT_READ)
+                while selector.get_map():
+                    left = deadline - time.monotonic()
+                    ready = [key.fileobj for key, _ in selector.select(max(0.0, left))]
+                    if not ready:
+                        raise TargetTimeoutError(
+                            f"The command {argv[0]} did not end within {timeout_seconds:g} s and was killed; see what "
+                            "it waits for, or give it more time."
+                        )
+                    for stream in ready:
+                        chunk = os.read(out.fileno() if stream is out else err.fileno(), MIB)
+                        if not chunk:
+                            selector.unregister(stream)
+                        elif stream is out:
+                            yield chunk
+                        else:
+                            said.take(chunk)
+            if not ended(child, max(0.0, deadline - time.monotonic())) or child.returncode != 0:
+                why = (said.text().strip().splitlines() or ["it said nothing"])[-1][:200]
+                raise CommandFailedError(f"The command {argv[0]} ended with status {child.returncode}: {why}.")
+
+        yield chunks()
 
 
 class Running:

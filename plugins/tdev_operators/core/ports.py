@@ -5,6 +5,7 @@ Rules for every adapter: bounded time (each call has a limit of its own), vendor
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
@@ -139,6 +140,18 @@ class Host(Protocol):
         Raises:
             TargetUnreachableError, TargetTimeoutError (the command was killed), AccessDeniedError,
             InputError (no such command).
+        """
+
+
+class StreamingHost(Host, Protocol):
+    """A host whose commands may print more than one wants to hold."""
+
+    def stream(self, argv: Sequence[str], *, timeout_seconds: float = 30.0) -> AbstractContextManager[Iterator[bytes]]:
+        """Run one command; within the block its output comes chunk by chunk, and leaving the block kills it.
+
+        Raises:
+            CommandFailedError: at the end of the output, when it ended badly; SetupMissingError: nothing can be
+            streamed from this host; and what `run` raises.
         """
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tdev_operators.core.errors import TdevError
-from tdev_operators.core.ports import Host, SystemPorts
+from tdev_operators.core.ports import StreamingHost, SystemPorts
 from tdev_operators.core.settings import HostSettings, Settings
 from tdev_operators.hooks.connections import API, AWS, POSTGRES, AirflowConnections, ConnectionSource
 from tdev_operators.hooks.outages import OutageMemory
@@ -23,8 +23,7 @@ def system_ports(settings: Settings, connections: ConnectionSource) -> SystemPor
     A port whose connection is missing raises that error at its first use, so that the others can work. Each
     adapter's limits lie below the settings' `check_timeout_seconds`: its sentence says more than the check's.
     """
-    from tdev_operators.hooks.hosts import host_of  # noqa: PLC0415 - see the module's docstring
-    from tdev_operators.hooks.http_api import HttpApi  # noqa: PLC0415
+    from tdev_operators.hooks.http_api import HttpApi  # noqa: PLC0415 - see the module's docstring
     from tdev_operators.hooks.names import DnsResolver  # noqa: PLC0415
     from tdev_operators.hooks.object_store import S3Store  # noqa: PLC0415
     from tdev_operators.hooks.postgres import PostgresCredentialProbe, PostgresDatabase  # noqa: PLC0415
@@ -46,10 +45,7 @@ def system_ports(settings: Settings, connections: ConnectionSource) -> SystemPor
     objects = _or_missing(AWS, lambda: S3Store(connections.get(AWS), timeout_seconds=answer))
     api = _or_missing(API, lambda: HttpApi(connections.get(API), connect_timeout_seconds=knock, timeout_seconds=answer))
 
-    def host(entry: HostSettings) -> Host:
-        return _or_missing(entry.name, lambda: host_of(entry, connections, connect_timeout_seconds=knock))
-
-    hosts = {entry.name: host(entry) for entry in settings.hosts}
+    hosts = hosts_of(settings, connections)
     memories = [
         memory
         for port in (database, credentials, objects, api, *hosts.values())
@@ -70,6 +66,18 @@ def system_ports(settings: Settings, connections: ConnectionSource) -> SystemPor
         hosts=hosts,
         forget_outages=forget_outages,
     )
+
+
+def hosts_of(settings: Settings, connections: ConnectionSource) -> dict[str, StreamingHost]:
+    """Return every host by its name; nothing is opened until one is used, and one without a connection says so then."""
+    from tdev_operators.hooks.hosts import host_of  # noqa: PLC0415 - see the module's docstring
+
+    knock = min(5.0, settings.health.check_timeout_seconds / 4)
+
+    def host(entry: HostSettings) -> StreamingHost:
+        return _or_missing(entry.name, lambda: host_of(entry, connections, connect_timeout_seconds=knock))
+
+    return {entry.name: host(entry) for entry in settings.hosts}
 
 
 def _or_missing(name: str, build: Callable[[], T]) -> T:

@@ -1,11 +1,13 @@
 """Running commands on the hosts of the maintained system: here, over SSH, or through AWS Systems Manager."""
 
-from tdev_operators.core.ports import Host
+from tdev_operators.core.ports import StreamingHost
 from tdev_operators.core.settings import HostSettings
 from tdev_operators.hooks.connections import AWS, ConnectionSource
 
 
-def host_of(entry: HostSettings, connections: ConnectionSource, *, connect_timeout_seconds: float = 8.0) -> Host:
+def host_of(
+    entry: HostSettings, connections: ConnectionSource, *, connect_timeout_seconds: float = 8.0
+) -> StreamingHost:
     """Return the adapter that the entry's `reach` names. Nothing is opened before the first command.
 
     `connect_timeout_seconds` bounds how long it takes to know that nobody answers.

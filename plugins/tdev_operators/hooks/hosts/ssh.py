@@ -23,6 +23,7 @@ from tdev_operators.core.ports import CommandOutput
 from tdev_operators.hooks.connections import ConnectionFacts
 from tdev_operators.hooks.deadline import TimeUpError, within
 from tdev_operators.hooks.hosts.remote import command_line, found
+from tdev_operators.hooks.hosts.ssh_streams import KILLED, SILENCE_SECONDS, printed
 from tdev_operators.hooks.outages import OutageMemory
 
 SSH_PORT = 22
@@ -32,8 +33,6 @@ _SESSIONS = 8
 _CHUNK_BYTES = 64 * 1024
 _TICK_SECONDS = 0.01
 _KILL_AFTER_SECONDS = 2
-_SILENCE_SECONDS = 3.0  # beyond the limit, so that the host can tell of the killing
-_KILLED = (124, 137, -1)  # timeout's own word; SIGKILL, as a shell or as sshd tells it
 _LEFTOVER_GRACE_SECONDS = 1.0
 _PAUSES_SECONDS = (0.2, 0.8)  # sshd drops callers at random while many knock at once (MaxStartups)
 _NO_BANNER = "reading SSH protocol banner"
@@ -45,7 +44,7 @@ logging.getLogger(_LOG).setLevel(logging.CRITICAL)
 
 
 class SshHost:
-    """Implements `ports.Host`. One connection is kept and shared by all commands; it is made anew when it breaks.
+    """Implements `ports.StreamingHost`. One connection is kept and shared by all commands, made anew when it breaks.
 
     The connection gives host, port, login and, in `extra`, `private_key` or `key_file` (with
     `private_key_passphrase`), else a password. The host proves itself by the extra `host_key` ("ssh-ed25519 AAAA..."),
@@ -91,7 +90,7 @@ class SshHost:
                 channel = self._session()
                 try:
                     started = time.monotonic()
-                    output = within(limit + _SILENCE_SECONDS, lambda: _converse(channel, line, stdin.encode()))
+                    output = within(limit + SILENCE_SECONDS, lambda: _converse(channel, line, stdin.encode()))
                 finally:
                     channel.close()
         except TimeUpError:
@@ -101,12 +100,35 @@ class SshHost:
             ) from None
         finally:
             self._places.release()
-        if output.exit_status in _KILLED and time.monotonic() - started >= limit:
+        if output.exit_status in KILLED and time.monotonic() - started >= limit:
             raise TargetTimeoutError(
                 f"The command {argv[0]} on the host {self._name} did not end within {limit} s and was killed; see what "
                 "it waits for, or give it more time."
             )
         return found(self._name, argv, output)
+
+    @contextmanager
+    def stream(self, argv: Sequence[str], *, timeout_seconds: float = 30.0) -> Iterator[Iterator[bytes]]:
+        """See `ports.StreamingHost.stream`. The limit is kept on the host, as for `run`."""
+        limit = math.ceil(timeout_seconds)
+        line = f"timeout -k {_KILL_AFTER_SECONDS} {limit} {command_line(argv)}"
+        if not self._places.acquire(timeout=timeout_seconds):
+            raise BusyError(f"The host {self._name} is still busy with {_SESSIONS} other commands of ours; try again.")
+        try:
+            with self._errors():
+                channel = self._session()
+            try:
+                yield self._guarded(
+                    printed(channel, self._name, argv, line, connect_seconds=self._connect_seconds, limit_seconds=limit)
+                )
+            finally:
+                channel.close()  # sshd then closes the command's streams, which ends it at its next write
+        finally:
+            self._places.release()
+
+    def _guarded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with self._errors():
+            yield from chunks
 
     def _session(self) -> paramiko.Channel:
         transport, is_new = self._transport()

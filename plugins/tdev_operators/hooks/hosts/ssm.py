@@ -3,14 +3,20 @@
 import math
 import shlex
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tdev_operators.core.errors import InputError, TargetTimeoutError, TargetUnreachableError, TdevError
+from tdev_operators.core.errors import (
+    InputError,
+    SetupMissingError,
+    TargetTimeoutError,
+    TargetUnreachableError,
+    TdevError,
+)
 from tdev_operators.core.ports import CommandOutput
 from tdev_operators.hooks.aws import aws_errors, code_of, make_client
 from tdev_operators.hooks.connections import ConnectionFacts
@@ -80,6 +86,22 @@ class SsmHost:
     @cached_property
     def _ssm(self) -> Any:
         return make_client(self._facts, "ssm", timeout_seconds=self._request_seconds)
+
+    def stream(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_seconds: float = 30.0,  # noqa: ARG002  the port's signature
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """See `ports.StreamingHost.stream`: nothing can be streamed through Systems Manager.
+
+        Raises:
+            SetupMissingError: always.
+        """
+        raise SetupMissingError(
+            f"The host {self._name} is reached through Systems Manager, which cannot stream what {argv[0]} prints; let "
+            "it ship its logs to S3 or CloudWatch Logs and name those in [[logs.sources]]."
+        )
 
     def _send(self, where: str, line: str, seconds: float) -> str:
         try:
