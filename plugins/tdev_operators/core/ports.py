@@ -214,6 +214,6 @@ class SystemPorts:
     tls: TlsProber
     resolver: Resolver
     credentials: CredentialProbe
-    hosts: Mapping[str, Host] = field(default_factory=dict)
+    hosts: Mapping[str, StreamingHost] = field(default_factory=dict)
     clock: Clock = utc_now
     forget_outages: Callable[[], None] = lambda: None

@@ -250,6 +250,17 @@ class Settings(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _knows_the_targets_hosts(self) -> Self:
+        names = {host.name for host in self.hosts}
+        for target in self.security.targets:
+            if target.host and target.host not in names:
+                raise ValueError(
+                    f"security.targets has {target.name} on {target.host!r}; write one of [[hosts]] "
+                    f"({', '.join(sorted(names))})"
+                )
+        return self
+
     @field_validator("public_names")
     @classmethod
     def _are_different_ends(cls, names: tuple[PublicName, ...]) -> tuple[PublicName, ...]:

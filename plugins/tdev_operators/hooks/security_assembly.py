@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from tdev_operators.core.errors import SetupMissingError
 from tdev_operators.core.security.run import ScanPorts
 from tdev_operators.core.settings import Settings
+from tdev_operators.hooks.assembly import hosts_of
 from tdev_operators.hooks.backup_store import S3BackupStore
 from tdev_operators.hooks.connections import AWS, ConnectionSource
 from tdev_operators.hooks.findings_ledger import PostgresFindings
@@ -29,4 +30,4 @@ def scan_ports(settings: Settings, connections: ConnectionSource) -> Iterator[Sc
     with S3BackupStore.of(settings.backup, connections) as store:
         environment = {name: str(value) for name, value in extra.items()}
         ledger, hub = PostgresFindings(connections.get(CONNECTION)), AwsSecurityHub(connections.get(AWS))
-        yield ScanPorts(store, ledger, hub, environment)
+        yield ScanPorts(store, ledger, hub, hosts_of(settings, connections), environment)

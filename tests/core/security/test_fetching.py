@@ -9,8 +9,9 @@ import tarfile
 import pytest
 
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, InputError
-from tdev_operators.core.security.fetching import fetch
+from tdev_operators.core.security.fetching import Sources, fetch
 from tdev_operators.core.security.settings import ScanTarget
+from tdev_operators.hooks.hosts.local import LocalHost
 from tests.backup_sets import open_store
 
 
@@ -22,6 +23,8 @@ def store(s3_server):
 
 @pytest.fixture
 def get(store, bucket, tmp_path):
+    hosts = {"here": LocalHost("here")}
+
     def get(body=None, *, target_mb=10, **wanted):
         if body is not None:
             store.put(bucket, "target.tar", body)
@@ -29,7 +32,7 @@ def get(store, bucket, tmp_path):
         root = tmp_path / f"root-{len(list(tmp_path.glob('root-*')))}"
         root.mkdir()
         target = ScanTarget(**{"name": "shop", "kind": "source", **wanted})
-        return fetch(target, root, store, timeout_seconds=30, target_mb=target_mb)
+        return fetch(target, root, Sources(store, hosts), timeout_seconds=30, target_mb=target_mb)
 
     return get
 
@@ -214,3 +217,43 @@ def test_a_revision_that_is_too_large_is_not_fetched_to_its_end(get, repository,
         get(git=f"file://{folder}", target_mb=1)
     unfinished = tmp_path / "root-1"
     assert sum(path.stat().st_size for path in unfinished.rglob("*") if path.is_file()) < 1_100_000
+
+
+@pytest.fixture
+def tree(tmp_path):
+    tree = tmp_path / "app" / "src"
+    (tree / "inner").mkdir(parents=True)
+    (tree / "main.py").write_text("x = 1\n")
+    (tree / "inner" / "more.py").write_text("y = 2\n")
+    (tree / ".git").mkdir()
+    (tree / ".git" / "config").write_text("[core]")
+    (tree / "link.py").symlink_to("main.py")
+    (tree / "passwd").symlink_to("/etc/passwd")
+    return tree
+
+
+def test_a_folder_of_a_host_is_streamed_and_known_by_its_content(get, tree):
+    target = get(host="here", folder=str(tree))
+    assert sorted(str(path.relative_to(target.path)) for path in target.path.rglob("*") if path.is_file()) == [
+        "inner/more.py",
+        "link.py",
+        "main.py",
+    ]
+    assert target.skipped == {"passwd": "it is a link to what is not in the tree"}
+    os.utime(tree / "main.py", (1, 1))
+    assert get(host="here", folder=str(tree)).revision == target.revision
+    (tree / "main.py").write_text("x = 2\n")
+    assert get(host="here", folder=str(tree)).revision != target.revision
+
+
+def test_a_folder_of_a_host_that_is_missing_empty_or_too_large_is_no_target(get, tree, tmp_path):
+    with pytest.raises(CommandFailedError, match="The command tar ended with status 2"):
+        get(host="here", folder=str(tree / "none"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="has no file in it"):
+        get(host="here", folder=str(tmp_path / "empty"))
+    (tree / "big").write_bytes(bytes(3_000_000))
+    with pytest.raises(InputError, match=r"more than security\.target_mb"):
+        get(host="here", folder=str(tree), target_mb=1)
+    with pytest.raises(InputError, match="no way to reach host elsewhere"):
+        get(host="elsewhere", folder="/app")

@@ -13,13 +13,16 @@ import shutil
 import signal
 import tarfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from tdev_operators.core.backup.ports import BackupStore
 from tdev_operators.core.commands import run
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, InputError
+from tdev_operators.core.ports import StreamingHost
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.security.scanning import TARGET, Target, complaint
 from tdev_operators.core.security.settings import ScanTarget, place_of
@@ -41,7 +44,15 @@ _LINKS = frozenset({tarfile.LNKTYPE, tarfile.SYMTYPE})
 _OTHERS = _LINKS | {tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE}
 
 
-def fetch(wanted: ScanTarget, root: Path, store: BackupStore, *, timeout_seconds: float, target_mb: int) -> Target:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where targets come from, beside git: the object store, and folders of hosts."""
+
+    store: BackupStore
+    hosts: Mapping[str, StreamingHost] = field(default_factory=dict)
+
+
+def fetch(wanted: ScanTarget, root: Path, sources: Sources, *, timeout_seconds: float, target_mb: int) -> Target:
     """Put a target below an empty folder and say which revision it is.
 
     Raises:
@@ -56,8 +67,12 @@ def fetch(wanted: ScanTarget, root: Path, store: BackupStore, *, timeout_seconds
     skipped: dict[str, str] = {}
     if wanted.git:
         revision = _checked_out(wanted, folder, timeout_seconds, target_mb, skipped)
+    elif wanted.host:
+        with _packed(wanted, sources, timeout_seconds) as chunks:
+            revision = _archived(wanted, root, chunks, target_mb, skipped)
     else:
-        revision = _stored(wanted, root, store, target_mb, skipped)
+        bucket, key = place_of(wanted.archive)
+        revision = _archived(wanted, root, sources.store.read(bucket, key), target_mb, skipped)
     if not any(path.is_file() for path in folder.rglob("*")):
         raise InputError(f"{wanted.name} has no file in it; see what stands there.")
     return Target(wanted.name, wanted.kind, root, revision, skipped=skipped)
@@ -120,13 +135,20 @@ def _tidy(folder: Path, modes: Mapping[str, str], skipped: dict[str, str]) -> No
             skipped[name] = "it stands in Git LFS, which is not fetched"
 
 
-def _stored(wanted: ScanTarget, root: Path, store: BackupStore, target_mb: int, skipped: dict[str, str]) -> str:
-    """Take an archive out of the store, and return its digest."""
-    bucket, key = place_of(wanted.archive)
+def _packed(wanted: ScanTarget, sources: Sources, timeout_seconds: float) -> AbstractContextManager[Iterator[bytes]]:
+    """Let a host pack its folder: the same files make the same archive, whenever they were written."""
+    if wanted.host not in sources.hosts:
+        raise InputError(f"There is no way to reach host {wanted.host}; check its entry in [[hosts]].")
+    argv = ["tar", "-C", wanted.folder, "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"]
+    return sources.hosts[wanted.host].stream([*argv, "-cf", "-", "."], timeout_seconds=timeout_seconds)
+
+
+def _archived(wanted: ScanTarget, root: Path, chunks: Iterable[bytes], target_mb: int, skipped: dict[str, str]) -> str:
+    """Spool an archive, unpack it, and return its digest."""
     digest, spool = hashlib.sha256(), root / "archive"
     with spool.open("wb") as file:
         size = 0
-        for chunk in store.read(bucket, key):
+        for chunk in chunks:
             size += len(chunk)
             if size > target_mb * _MB:
                 raise InputError(f"{wanted.name} has more than security.target_mb ({target_mb} MB); raise that.")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tdev_operators.core.backup.ports import BackupStore
 from tdev_operators.core.errors import TdevError, sentence_of
+from tdev_operators.core.ports import StreamingHost
 from tdev_operators.core.private_folders import private_folder
-from tdev_operators.core.security.fetching import fetch
+from tdev_operators.core.security.fetching import Sources, fetch
 from tdev_operators.core.security.findings import Finding, identified
 from tdev_operators.core.security.judging import judge, not_judged
 from tdev_operators.core.security.ledger import FindingsLedger, Look, Scope, Seen, Sort
@@ -40,6 +41,7 @@ class ScanPorts:
     store: BackupStore
     ledger: FindingsLedger
     hub: SecurityHub
+    hosts: Mapping[str, StreamingHost] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -135,7 +137,11 @@ def _scanned(
     root.mkdir()
     try:
         target = fetch(
-            wanted, root, ports.store, timeout_seconds=security.timeout_seconds, target_mb=security.target_mb
+            wanted,
+            root,
+            Sources(ports.store, ports.hosts),
+            timeout_seconds=security.timeout_seconds,
+            target_mb=security.target_mb,
         )
         plant(root, fitting)
     except Exception as error:  # noqa: BLE001  the boundary: a target is a stranger's, and the others go on

@@ -5,7 +5,16 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from tdev_operators.core.setting_types import Days, FilePath, Positive, Seconds, Section, Text, refuse_twins
+from tdev_operators.core.setting_types import (
+    FILE_PATTERN,
+    Days,
+    FilePath,
+    Positive,
+    Seconds,
+    Section,
+    Text,
+    refuse_twins,
+)
 
 
 def place_of(address: str) -> tuple[str, str]:
@@ -27,7 +36,8 @@ class ScanTarget(Section):
     """`[[security.targets]]`: an image or a source tree, and where any worker gets it from.
 
     `reference` is an image in a registry; `archive` a tar in the object store, `s3://bucket/key`: of an image as
-    `docker save` writes it, else of a tree (may be .gz); `git` a repository, and `ref` a branch, tag or commit of it.
+    `docker save` writes it, else of a tree (may be .gz); `git` a repository, and `ref` a branch, tag or commit of it;
+    `host` one of `[[hosts]]`, and `folder` a folder of it, which is streamed from there.
     """
 
     name: Text
@@ -36,13 +46,17 @@ class ScanTarget(Section):
     archive: Annotated[str, Field(pattern=r"^(s3://[^/]+/.+)?$")] = ""
     git: str = ""
     ref: str = "HEAD"
+    host: str = ""
+    folder: Annotated[str, Field(pattern=FILE_PATTERN)] | Literal[""] = ""
 
     @model_validator(mode="after")
     def _comes_from_one_place(self) -> Self:
-        of_kind = {"image": ("reference", "archive"), "source": ("git", "archive")}[self.kind]
-        given = [name for name in ("reference", "archive", "git") if getattr(self, name)]
+        of_kind = {"image": ("reference", "archive"), "source": ("git", "archive", "host")}[self.kind]
+        given = [name for name in ("reference", "archive", "git", "host") if getattr(self, name)]
         if len(given) != 1 or given[0] not in of_kind:
             raise ValueError(f"kind = {self.kind!r} comes from one of {' and '.join(of_kind)}; write that one alone")
+        if bool(self.host) != bool(self.folder):
+            raise ValueError("a tree on a host needs both; write host (of [[hosts]]) and folder (an absolute path)")
         if any(text.startswith("-") for text in (self.reference, self.git, self.ref)):
             raise ValueError("reference, git and ref must not begin with a hyphen; a program would take it for a flag")
         return self

@@ -8,7 +8,7 @@ from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, I
 from tdev_operators.core.private_folders import private_folder
 from tdev_operators.core.security import trivy
 from tdev_operators.core.security.audit.looking import AuditPorts, Looked
-from tdev_operators.core.security.fetching import fetch
+from tdev_operators.core.security.fetching import Sources, fetch
 from tdev_operators.core.security.scanning import Ground, Limits, Target, complaint
 from tdev_operators.core.security.settings import ScanTarget
 from tdev_operators.core.settings import Settings
@@ -44,7 +44,8 @@ def look(ports: AuditPorts, settings: Settings, at: datetime) -> Looked:
 def _bill_of(wanted: ScanTarget, ports: AuditPorts, settings: Settings) -> bytes:
     rules = settings.security
     with private_folder() as root, private_folder() as folder:
-        target = fetch(wanted, root, ports.store, timeout_seconds=rules.timeout_seconds, target_mb=rules.target_mb)
+        sources = Sources(ports.store, ports.system.hosts)
+        target = fetch(wanted, root, sources, timeout_seconds=rules.timeout_seconds, target_mb=rules.target_mb)
         ground = Ground(folder, folder / "cache", Limits(rules.timeout_seconds, rules.report_mb, rules.data_days))
         return _bill(target, ground)
 
