@@ -1,0 +1,1 @@
+"""The evolution: watched, and recovered when it is stalled."""
