@@ -171,20 +171,28 @@ class Relief:
         self.journal.note(GENERATION, event, generations=watched.generations, why=watched.why, todo=watched.todo)
 
     def settle(self) -> str:
-        """Start what a run that ended early has left stopped; return what was done, a sentence."""
+        """Start what a run that ended early has left stopped; return what was done, a sentence.
+
+        The run then stands where it stood before the stop: when it is cleared, it begins there anew.
+        """
         started = []
         for act in self._left_stopped():
             start_service(self._host(act), self._settings, act.service)
-            self.journal.note(_start(act), "done")
+            for step in (_stop(act), _start(act), FLOOR):
+                if self.journal.last(step) is not None:
+                    self.journal.note(step, "undone")
             started.append(act.service)
         return f"{', '.join(started)} was left stopped and was started again." if started else "Nothing is half-done."
 
     def _left_stopped(self) -> list[Act]:
         kept = self.seen
         acts = self.acts(kept) if kept else ()
-        return [
-            act for act in acts if self.journal.last(_stop(act)) is not None and self.journal.done(_start(act)) is None
-        ]
+        return [act for act in acts if self._touched(_stop(act)) and self.journal.done(_start(act)) is None]
+
+    def _touched(self, step: str) -> bool:
+        """Whether a step was begun, and not taken back since."""
+        last = self.journal.last(step)
+        return last is not None and last.event != "undone"
 
     def _do(self, act: Act) -> None:
         self._check()
@@ -221,19 +229,22 @@ class Relief:
     def _restart(self, act: Act, host: Host) -> None:
         service = act.service
         if self.journal.done(_stop(act)) is None:
-            if self.journal.last(_stop(act)) is None:
+            if not self._touched(_stop(act)):
                 self.journal.note(_stop(act), "intended")
             stop_service(host, self._settings, service, seconds=self._settings.evolution.recovery.stop_seconds)
             self.journal.note(_stop(act), "done")
         if self.journal.done(_start(act)) is None:
-            if service == self._settings.evolution.recovery.service and self.journal.last(FLOOR) is None:
-                with suppress(
-                    TdevError
-                ):  # without the database there is no proof, and the engine is started all the same
-                    state = generation_state(self._ports)
-                    self.journal.note(FLOOR, "done", highest=state["highest"] or 0, at=state["now"])
+            self._note_floor(act)
             start_service(host, self._settings, service)
             self.journal.note(_start(act), "done")
+
+    def _note_floor(self, act: Act) -> None:
+        """Note where the evolution stands while its engine does not run: what comes above that number is new."""
+        if act.service != self._settings.evolution.recovery.service or self.journal.done(FLOOR) is not None:
+            return
+        with suppress(TdevError):  # without the database there is no proof, and the engine is started all the same
+            state = generation_state(self._ports)
+            self.journal.note(FLOOR, "done", highest=state["highest"] or 0, at=state["now"])
 
     def _host(self, act: Act) -> Host:
         return self._ports.system.hosts[act.host]

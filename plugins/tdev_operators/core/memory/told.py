@@ -32,7 +32,7 @@ def results_of(relief: Relief, settings: Settings) -> tuple[CheckResult, ...]:
         else:
             why = kept["failed"].get(name, "it was not asked")
             skipped = Coverage(skipped={name: why})
-            summary = f"Nobody knows how {name} is."
+            summary = f"Nobody knows who holds the memory of {name}: {why}"
             found.append(
                 CheckResult(name_of(name), Verdict.UNKNOWN, summary, hint="Mend the way to it.", coverage=skipped)
             )
@@ -113,7 +113,8 @@ def _acted(
     elif verdict is Verdict.WARNING:
         hint = "It helped, and memory is still high: see who holds it, below, and whether it grows again."
     proof, sentence = _generation(relief)
-    if any(act.service == settings.evolution.recovery.service for act in acts):
+    engine = settings.evolution.recovery.service
+    if any(act.service == engine and entry.event == "done" for act, entry in zip(acts, ended, strict=True)):
         sentences.append(sentence)
         verdict = worst([verdict, proof])
         hint = hint if proof is Verdict.OK else "Start `tdev_recover_evolution`."

@@ -75,7 +75,7 @@ def test_what_a_checkpoint_holds(content, fault):
         (info("a"), 40, 40, ""),
         (info("a"), 41, 40, ""),  # it is written just before its generation is committed
         (info("a"), 42, 40, "it is from the future: the database's highest generation is 40"),
-        (info("a"), 40, None, "nobody knows the database's highest generation"),
+        (info("a"), 4000, None, ""),  # what it holds is told all the same
         (info("a", b""), 40, 40, "it is empty"),
         (info("a", b"x" * 10_000_001), 40, 40, "it has more than 10 MB"),
         (info("a", modified=NOON + timedelta(hours=1)), 40, 40, "it is from the future: written 2026-11-23 13:00 UTC"),
@@ -107,6 +107,14 @@ def test_what_cannot_be_read_has_that_as_its_fault_and_what_is_too_large_is_neve
     assert found[0].fault == "it could not be read: checkpoint_gen0030.json cannot be read; look."
     assert "checkpoint_gen0020.json" not in store.read_keys
     assert [one.key for one in usable(found)] == ["checkpoint_gen0010.json"]
+
+
+def test_where_nobody_knows_the_highest_generation_none_can_be_used_and_each_is_read():
+    store = Store({"checkpoint_gen0020.json": b"{", "checkpoint_gen0010.json": body(generation=10)})
+    found = look_at_checkpoints(store, "b", RULES, None)
+    faults = ["it is no JSON: truncated, or overwritten", "nobody knows the database's highest generation"]
+    assert [one.fault for one in found] == faults
+    assert usable(found) == []
 
 
 def test_without_any_there_is_none():

@@ -69,7 +69,8 @@ def look_at_checkpoints(
         if fault:
             return fault
         body = store.read(bucket, info.key, max_bytes=int(rules.checkpoint_max_mb * _MB))
-        return fault_of_body(rules, number, body)
+        unknown = "nobody knows the database's highest generation" if highest is None else ""
+        return fault_of_body(rules, number, body) or unknown
 
     answers = side_by_side(
         {info.key: lambda number=number, info=info: judged(number, info) for number, info in newest},  # type: ignore[misc]
@@ -94,9 +95,7 @@ def fault_of_facts(
         return "it is empty"
     if info.size_bytes > rules.checkpoint_max_mb * _MB:
         return f"it has more than {rules.checkpoint_max_mb:g} MB"
-    if highest is None:
-        return "nobody knows the database's highest generation"
-    if number > highest + rules.checkpoint_lead_generations:
+    if highest is not None and number > highest + rules.checkpoint_lead_generations:
         return f"it is from the future: the database's highest generation is {highest}"
     if info.modified > now + _CLOCK_SLACK:
         return f"it is from the future: written {info.modified:%Y-%m-%d %H:%M} UTC by the store's clock"

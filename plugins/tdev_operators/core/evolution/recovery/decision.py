@@ -1,6 +1,6 @@
 """Whether a recovery may begin, by what was seen; and what is probably wrong, in a sentence. Pure rules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -63,7 +63,7 @@ def decide(found: Diagnosis, settings: Settings, request: RecoveryRequest) -> De
     return Decision(go=True, why=f"{told} {cause(found, settings)}", stalled=stalled)
 
 
-def is_stalled(state: "dict[str, Any] | Any", settings: Settings) -> bool:
+def is_stalled(state: Mapping[str, Any], settings: Settings) -> bool:
     """Whether no generation came for too long, as the health check has it; none at all is too long."""
     return state["age_seconds"] is None or state["age_seconds"] >= settings.evolution.stalled_after_seconds
 
@@ -123,7 +123,7 @@ def _causes(found: Diagnosis, settings: Settings) -> Iterator[str]:
         yield f"{len(bad)} of the newest checkpoints cannot be used, {bad[0]} first."
 
 
-def _age(state: "dict[str, Any] | Any", settings: Settings) -> str:
+def _age(state: Mapping[str, Any], settings: Settings) -> str:
     due = settings.evolution.generation_interval_seconds / 60
     if state["age_seconds"] is None:
         return f"No generation was ever recorded; one is due every {due:.0f} min."

@@ -6,6 +6,7 @@ A part that cannot be looked at is told as such and stops no other.
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -130,7 +131,8 @@ def waited_for(ports: EvolutionPorts, settings: Settings) -> list[dict[str, Any]
     rows = ports.system.database.rows(
         load_sql("evolution_recovery/waited_for"), {"role": rules.role, "application": rules.application}
     )
-    return [row for row in rows if (row["role"], row["application"]) != (rules.role, rules.application)]
+    others = [row for row in rows if (row["role"], row["application"]) != (rules.role, rules.application)]
+    return [{**row, "application": masked(one_line(row["application"], limit=80))} for row in others]
 
 
 def holder_named(row: Mapping[str, Any]) -> str:
@@ -172,7 +174,9 @@ def _locks(ports: EvolutionPorts, settings: Settings) -> dict[str, Any]:
 
 def _checkpoints(ports: EvolutionPorts, settings: Settings) -> list[dict[str, Any]]:
     rules = settings.evolution.recovery
-    highest = generation_state(ports)["highest"]
+    highest = None
+    with suppress(TdevError):  # it is told by the part that is about it
+        highest = generation_state(ports)["highest"] or 0
     found = look_at_checkpoints(ports.system.objects, settings.buckets.checkpoints, rules, highest)
     return [one.to_json() for one in found]
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from tdev_operators.core.backup.ports import Session
-from tdev_operators.core.errors import GarbledAnswerError, InputError, TdevError
+from tdev_operators.core.errors import GarbledAnswerError, TdevError
 from tdev_operators.core.evolution.recovery.settings import EvolutionRecoverySettings
 from tdev_operators.core.health.on_hosts import output_of
 from tdev_operators.core.ports import Host
@@ -160,7 +160,7 @@ def _end(session: Session, rules: EvolutionRecoverySettings, one: EngineSession)
     }
     try:
         rows = session.rows(load_sql("evolution_recovery/end_session"), params)
-    except (InputError, TdevError) as error:
+    except TdevError as error:
         if error.retryable:
             raise
         return f"it could not be ended ({str(error).rstrip('.')})"

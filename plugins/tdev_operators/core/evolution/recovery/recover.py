@@ -47,6 +47,7 @@ ITEM = "recover_evolution"
 DECISION, APPROVAL, LOCKS, CHECKPOINT, FLOOR, RESUME, CURE = (
     *("decision", "approval", "locks", "checkpoint", "floor", "resume", "cure"),
 )
+_STOP, _START = "stop on ", "start on "
 _APPLICATION = "tdev-evolution-recovery"
 _ANSWERED, _UNAUTHORISED = 200, (401, 403)
 _CHECKPOINTS_TRIED = 3
@@ -81,10 +82,8 @@ class Recovery:
     @property
     def is_half_done(self) -> bool:
         """Whether the engine was told to stop, and nobody knows that it was started again."""
-        return any(
-            self.journal.last(_stop(host)) is not None and self.journal.done(_start(host)) is None
-            for host in (entry.name for entry in hosts_of_service(self._settings))
-        )
+        hosts = [entry.name for entry in hosts_of_service(self._settings)]
+        return any(self._touched(_stop(host)) and self.journal.done(_start(host)) is None for host in hosts)
 
     @property
     def seen(self) -> Diagnosis | None:
@@ -164,16 +163,27 @@ class Recovery:
     def settle(self) -> str:
         """Start an engine that a run which ended early has left stopped; return what was done, a sentence.
 
+        The run then stands where it stood before the stop: when it is cleared, it begins there anew.
+
         Raises what starting it raises.
         """
         if not self.is_half_done:
             return "Nothing of this run is half-done."
-        self._start_all(self._hosts())  # whatever is to be known of the database: an engine that stands still is worse
+        for host in self._hosts():  # whatever is to be known of the database: an engine that stands still is worse
+            start_service(host, self._settings, self._rules.service)
+        for step in dict.fromkeys(entry.step for entry in self.journal.entries):
+            if step in (LOCKS, CHECKPOINT, FLOOR) or step.startswith((_STOP, _START)):
+                self.journal.note(step, "undone")
         return f"{self._rules.service} was left stopped and was started again."
 
     @property
     def _begun(self) -> bool:
-        return any(self.journal.last(_stop(entry.name)) is not None for entry in hosts_of_service(self._settings))
+        return any(self._touched(_stop(entry.name)) for entry in hosts_of_service(self._settings))
+
+    def _touched(self, step: str) -> bool:
+        """Whether a step was begun, and not taken back since."""
+        last = self.journal.last(step)
+        return last is not None and last.event != "undone"
 
     def _may_begin(self) -> bool:
         """Look again right before: an approval takes hours. Return whether there is still something to do."""
@@ -212,7 +222,7 @@ class Recovery:
         if self.journal.done(step) is not None:
             return
         self._check()
-        if self.journal.last(step) is None:
+        if not self._touched(step):
             self.journal.note(step, "intended")
         self._note("evolution_stop", {"service": service, "host": host.name})
         stop_service(host, self._settings, service, seconds=self._rules.stop_seconds)
@@ -221,7 +231,7 @@ class Recovery:
 
     def _clear(self, hosts: list[Host]) -> None:
         """Clear what dead engines left. A failure is told and holds nothing up: the engine is stopped by now."""
-        if self.journal.done(LOCKS) is not None or self.journal.last(FLOOR) is not None:
+        if self.journal.done(LOCKS) is not None or self.journal.done(FLOOR) is not None:
             return
         self._check()
         found = [clear_lock_files(self._rules, hosts, self._note)]
@@ -266,7 +276,7 @@ class Recovery:
     def _choose_checkpoint(self) -> None:
         if self.journal.done(CHECKPOINT) is not None:
             return
-        highest = generation_state(self._ports)["highest"]
+        highest = generation_state(self._ports)["highest"] or 0
         try:
             found = look_at_checkpoints(
                 self._ports.system.objects, self._settings.buckets.checkpoints, self._rules, highest
@@ -282,13 +292,10 @@ class Recovery:
             self._progress(line)
 
     def _start(self, hosts: list[Host]) -> None:
-        if self.journal.last(FLOOR) is None:
+        if self.journal.done(FLOOR) is None:
             # While it is stopped nobody makes generations: what comes above this number is new.
             state = generation_state(self._ports)
             self.journal.note(FLOOR, "done", highest=state["highest"] or 0, at=state["now"])
-        self._start_all(hosts)
-
-    def _start_all(self, hosts: list[Host]) -> None:
         for host in hosts:
             step, service = _start(host.name), self._rules.service
             if self.journal.done(step) is not None:
@@ -308,7 +315,11 @@ class Recovery:
             self._check()
             body = self._rules.body_for(key) if key else None
             self._note("evolution_resume", {"checkpoint": key})
-            answer = self._ports.api.post(self._rules.resume_path, body)
+            try:
+                answer = self._ports.api.post(self._rules.resume_path, body)
+            except PermanentError as error:
+                refused.append(str(error))
+                continue
             if answer.status == _ANSWERED:
                 self.journal.note(RESUME, "done", checkpoint=key, refused=refused)
                 self._progress(f"resumed from {key or 'where the database stands'}")
@@ -321,11 +332,11 @@ class Recovery:
 
 
 def _stop(host: str) -> str:
-    return f"stop on {host}"
+    return f"{_STOP}{host}"
 
 
 def _start(host: str) -> str:
-    return f"start on {host}"
+    return f"{_START}{host}"
 
 
 def _skipped(one: Checkpoint) -> str:
