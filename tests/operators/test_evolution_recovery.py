@@ -140,6 +140,7 @@ def test_of_two_at_once_the_second_is_refused_in_a_sentence(tasks):
     assert not tasks.engine.running
 
 
+@pytest.mark.faults
 def test_a_restore_that_is_at_work_is_waited_for(tasks):
     from tdev_operators.operators.work import recovering
 
@@ -150,6 +151,31 @@ def test_a_restore_that_is_at_work_is_waited_for(tasks):
     with recovering("restore-of-today"), pytest.raises(BusyError, match="restore-of-today"):
         recover()
     assert not tasks.engine.running
+
+
+def test_an_engine_that_cannot_be_started_again_is_told_once_there_is_no_other_try(tasks, monkeypatch):
+    from tdev_operators.core.errors import CommandFailedError
+    from tdev_operators.core.evolution.recovery import recover as core
+    from tdev_operators.operators.work import recovering
+
+    def broken(*_):
+        raise CommandFailedError("`start` on sandbox ended with status 1; see what keeps it.")
+
+    run = Run("recover_evolution", "manual__10")
+    diagnose, recover, conclude = recovery_of(run)
+    diagnose()
+    run.approve()
+    monkeypatch.setattr(core, "start_service", broken)
+    with pytest.raises(CommandFailedError):
+        recover()
+    with recovering("restore-of-today"), pytest.raises(BusyError, match="restore-of-today"):
+        conclude()
+    with pytest.raises(CommandFailedError):
+        conclude()
+    run.context["ti"].try_number = 4
+    ended = conclude()
+    assert ended["verdict"] == "CRITICAL"
+    assert ended["summary"].startswith("The engine was stopped and could not be started again: `start` on sandbox ")
 
 
 def test_a_refusal_is_noted_and_told(tasks):

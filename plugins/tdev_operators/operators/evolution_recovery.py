@@ -52,7 +52,7 @@ class EvolutionDiagnoseOperator(MaintenanceOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return whether it will be acted, why, whether somebody has to approve, and where the evidence stands."""
         from tdev_operators.core.evolution.recovery.decision import needs_approval  # noqa: PLC0415  not while parsing
-        from tdev_operators.core.evolution.recovery.diagnosis import evidence_lines  # noqa: PLC0415
+        from tdev_operators.core.evolution.recovery.evidence_lines import evidence_lines  # noqa: PLC0415
         from tdev_operators.core.recovery.approvals import refuse_strangers  # noqa: PLC0415
 
         dry = request_of(context).dry_run
@@ -136,10 +136,30 @@ class EvolutionConcludeOperator(MaintenanceOperator):
         with _opened(context, self.log.info) as (recovery, ports):
             half_done = recovery.is_half_done
         with _opened(context, self.log.info, alone=half_done) as (recovery, ports):
+            why = ""
             if half_done:
-                self.log.warning("%s", recovery.settle())
-            outcome = close_by_hand(ports, ref_of(context, tier=ITEM, item=ITEM), results_of(recovery, ports.settings))
+                with recovering(recovery.request.recovery_id):  # not while a restore has stopped everything
+                    why = settled(context, self, recovery.settle)
+            results = results_of(recovery, ports.settings, why)
+            outcome = close_by_hand(ports, ref_of(context, tier=ITEM, item=ITEM), results)
         return {"verdict": outcome.verdict.value, "summary": outcome.results[0].summary}
+
+
+def settled(context: "Context", task: MaintenanceOperator, settle: "Callable[[], str]") -> str:
+    """Settle what a run has left; return why that was impossible, once there is no other try: that must be told, too.
+
+    Raises:
+        TransientError: it did not work, and will be tried again.
+    """
+    from tdev_operators.core.errors import TdevError  # noqa: PLC0415  not while parsing
+
+    try:
+        task.log.warning("%s", settle())
+    except TdevError as error:
+        if error.retryable and context["ti"].try_number <= (task.retries or 0):
+            raise
+        return str(error)
+    return ""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
-from tdev_operators.operators.evolution_recovery import alone_with_the_engine
+from tdev_operators.operators.evolution_recovery import alone_with_the_engine, settled
 from tdev_operators.operators.work import close_by_hand, recovering
 
 if TYPE_CHECKING:
@@ -125,9 +125,12 @@ class MemoryConcludeOperator(MaintenanceOperator):
         with _opened(context, self.log.info) as (relief, ports):
             half_done = relief.is_half_done
         with _opened(context, self.log.info, alone=half_done) as (relief, ports):
+            why = ""
             if half_done:
-                self.log.warning("%s", relief.settle())
-            outcome = close_by_hand(ports, ref_of(context, tier=ITEM, item=ITEM), results_of(relief, ports.settings))
+                with recovering(relief.request.relief_id):  # not while a restore has stopped everything
+                    why = settled(context, self, relief.settle)
+            results = results_of(relief, ports.settings, why)
+            outcome = close_by_hand(ports, ref_of(context, tier=ITEM, item=ITEM), results)
         return {"verdict": outcome.verdict.value}
 
 

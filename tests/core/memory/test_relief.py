@@ -124,6 +124,7 @@ def test_a_service_that_holds_much_is_restarted_and_memory_is_measured_again(hou
     assert house.system.engine.pid not in (0, before)
 
 
+@pytest.mark.seeded(1)
 @pytest.mark.parametrize(
     ("after", "verdict", "hint"),
     [(85, Verdict.WARNING, "It helped, and memory is still high"), (90, Verdict.CRITICAL, "It did not help")],
@@ -171,6 +172,7 @@ def test_a_dry_run_shows_it_and_touches_nothing(house):
         assert relief.seen["hosts"]["sandbox"]["used_percent"] == 90.0
 
 
+@pytest.mark.faults
 def test_an_evolution_that_does_not_go_on_is_red_though_memory_is_well(house):
     house.system.engine.stalls_after = 0
     rules = house.settings().evolution.recovery.model_copy(update={"generation_wait_seconds": 2.0})
@@ -208,7 +210,7 @@ class Killed(BaseException):
     """The worker died here."""
 
 
-@pytest.mark.seeded(2)
+@pytest.mark.seeded(1)
 @pytest.mark.parametrize("settled", [False, True])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("line", range(1, STEPS + 1))

@@ -1,6 +1,7 @@
 """What a relief of memory came to, from its evidence and its journal: one result for each host."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tdev_operators.core.memory.check_names import name_of
@@ -14,8 +15,8 @@ from tdev_operators.core.verdicts import CheckResult, Coverage, Measurement, Ver
 _GO_ON = "Clear the red task: it goes on where the journal says."
 
 
-def results_of(relief: Relief, settings: Settings) -> tuple[CheckResult, ...]:
-    """Return the results of a run, however far it came."""
+def results_of(relief: Relief, settings: Settings, unsettled: str = "") -> tuple[CheckResult, ...]:
+    """Return the results of a run, however far it came; `unsettled` is why a service could not be started again."""
     kept = relief.seen
     if kept is None:
         summary = "Nothing was touched: no evidence could be kept of how it is."
@@ -28,7 +29,8 @@ def results_of(relief: Relief, settings: Settings) -> tuple[CheckResult, ...]:
     for name in wanted:
         if name in kept["hosts"]:
             own = [act for act in acts if act.host == name]
-            found.append(_of_host(relief, settings, name, kept["hosts"][name], own))
+            result = _of_host(relief, settings, name, kept["hosts"][name], own)
+            found.append(_left_stopped(result, unsettled) if unsettled and own else result)
         else:
             why = kept["failed"].get(name, "it was not asked")
             skipped = Coverage(skipped={name: why})
@@ -77,6 +79,12 @@ def _of_host(
         coverage=Coverage(seen=(name,)),
         details=(*lines_of(name, seen), f"evidence: {relief.evidence_place}", *_steps(relief)),
     )
+
+
+def _left_stopped(result: CheckResult, why: str) -> CheckResult:
+    summary = f"A service was stopped and could not be started again: {why}"
+    hint = "Start it by hand now, on its host; then clear `conclude`."
+    return replace(result, verdict=Verdict.CRITICAL, summary=summary, hint=hint)
 
 
 def _worse(seen: Mapping[str, Any], critical: float) -> Verdict:

@@ -19,12 +19,13 @@ class Killed(BaseException):
     """The worker died here."""
 
 
-@pytest.mark.seeded(2)
+@pytest.mark.seeded(1)
 @pytest.mark.parametrize("settled", [False, True])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("line", range(1, STEPS + 1))
 def test_killed_around_any_line_of_the_journal_the_retry_goes_on(evolution, monkeypatch, line, when, settled):
-    pid = evolution.hold_as_the_dead()
+    # What is settled is started before any lock is cleared, and the stand-in's engine does not come up without its own.
+    pid = 0 if settled else evolution.hold_as_the_dead()
     floor, request, note = evolution.highest(), evolution.request(), Journal.note
 
     def dies(self, step, event, **facts):

@@ -53,6 +53,7 @@ def test_the_lock_of_a_dead_engine_is_cleared_and_the_new_one_gets_it(evolution)
     assert not lives(evolution, pid)
 
 
+@pytest.mark.faults
 def test_a_process_that_outlived_the_service_keeps_its_lock_and_is_told(evolution):
     _, pid = evolution.hold(key=99)
     found = evolution.recover()
@@ -125,6 +126,7 @@ def test_where_nobody_can_look_nothing_is_ended(evolution, cleared):
     assert lives(evolution, pid)
 
 
+@pytest.mark.faults
 def test_without_the_right_it_stays_and_the_recovery_goes_on(evolution):
     pid = evolution.hold_as_the_dead(key=99)
     with evolution.system.database() as sql:
@@ -141,6 +143,7 @@ def test_without_the_right_it_stays_and_the_recovery_goes_on(evolution):
     assert lives(evolution, pid)
 
 
+@pytest.mark.faults
 def test_where_the_settings_forbid_it_no_session_is_ended(evolution):
     pid = evolution.hold_as_the_dead(key=99)
     found = evolution.recover(settings=evolution.settings(clear_sessions=False))
@@ -184,6 +187,15 @@ def test_an_open_connection_is_seen_and_a_closed_one_is_not():
         client.close()
         served.close()
         assert locks.open_ports(host, [number]) == set()
+
+
+def test_one_over_ipv6_is_seen_too():
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        client = socket.create_connection(server.getsockname()[:2])
+        served, _ = server.accept()
+        assert locks.open_ports(LocalHost("here"), [client.getsockname()[1]]) == {client.getsockname()[1]}
+        client.close()
+        served.close()
 
 
 def test_a_table_that_shows_nothing_at_all_is_not_believed():

@@ -8,6 +8,7 @@ import pytest
 
 from tdev_operators.core import evidence
 from tdev_operators.core.errors import AccessDeniedError, InputError, TargetUnreachableError
+from tdev_operators.core.ports import HttpAnswer
 from tdev_operators.core.verdicts import Verdict
 
 MONDAY = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
@@ -36,6 +37,7 @@ def test_an_engine_that_does_not_run_is_started_and_its_generations_are_the_proo
     assert found["checkpoints"].summary.removesuffix(".") in log, "the engine itself says from where it went on"
 
 
+@pytest.mark.faults
 def test_a_hung_engine_is_seen_killed_and_started_anew(evolution):
     evolution.engine.start()
     evolution.engine.hang()
@@ -92,6 +94,7 @@ def test_an_api_that_says_running_proves_nothing(evolution):
     assert "The API says running, which proves nothing." in found["cure"].summary
 
 
+@pytest.mark.faults
 def test_rows_that_somebody_copies_in_are_no_generation(evolution):
     evolution.engine.stalls_after = 0
     number = evolution.highest() + 1
@@ -121,6 +124,7 @@ def test_rows_that_somebody_copies_in_are_no_generation(evolution):
     assert f"Generation {number} appeared and bears the time " in found["cure"].summary
 
 
+@pytest.mark.faults
 def test_an_engine_that_ends_again_is_told(evolution):
     request, settings = evolution.request(), evolution.settings(generation_wait_seconds=2.0)
     evolution.engine.stalls_after = 0
@@ -146,11 +150,63 @@ def test_spoiled_checkpoints_are_skipped_and_told(evolution):
     assert "Resumed from checkpoint_gen0180.json." in found["checkpoints"].summary
 
 
+@pytest.mark.faults
 def test_without_any_usable_checkpoint_it_goes_on_from_the_database(evolution):
     found = evolution.recover(settings=evolution.settings(checkpoint_required=("no_such_thing",)))
     assert found["cure"].verdict is Verdict.OK
     assert found["checkpoints"].verdict is Verdict.WARNING
     assert "No checkpoint could be used: it went on from where the database stands." in found["checkpoints"].summary
+
+
+class Api:
+    """The API, but for what it answers when it shall resume."""
+
+    def __init__(self, api, *statuses):
+        self.api, self.name, self.statuses, self.bodies = api, api.name, list(statuses), []
+
+    def get(self, path):
+        return self.api.get(path)
+
+    def post(self, path, body=None):
+        self.bodies.append(body)
+        if self.statuses and (status := self.statuses.pop(0)) != 200:
+            return HttpAnswer(status, b"no", "text/plain", 0.0)
+        return self.api.post(path, body)
+
+
+@pytest.mark.seeded(1)
+@pytest.mark.parametrize(
+    ("statuses", "bodies", "told"),
+    [
+        (
+            (422,),
+            ["checkpoint_gen0190.json", "checkpoint_gen0180.json"],
+            "Resumed from checkpoint_gen0180.json. checkpoint",
+        ),
+        ((401,), ["checkpoint_gen0190.json"], "The API resumed the evolution from no checkpoint."),
+        ((422, 422, 422), [*(f"checkpoint_gen0{n}0.json" for n in (19, 18, 17)), None], "No checkpoint could be used"),
+    ],
+)
+def test_a_checkpoint_that_the_api_refuses_is_followed_by_an_older_one(evolution, statuses, bodies, told):
+    with evolution.ports() as ports:
+        api = Api(ports.api, *statuses)
+        found = evolution.recover(ports={"api": api})
+    assert api.bodies == [body and {"checkpoint": body} for body in bodies]
+    assert found["cure"].verdict is Verdict.OK, "the generations are the proof"
+    assert found["checkpoints"].verdict is Verdict.WARNING
+    assert found["checkpoints"].summary.startswith(told)
+
+
+@pytest.mark.faults
+def test_an_api_that_is_busy_is_asked_again_by_the_retry(evolution):
+    request = evolution.request()
+    with evolution.ports() as ports:
+        api = Api(ports.api, 503)
+        with pytest.raises(TargetUnreachableError, match="answered 503 when it was to resume"):
+            evolution.recover(request, ports={"api": api})
+        found = evolution.recover(request, ports={"api": api})
+    assert found["cure"].verdict is Verdict.OK, found["cure"]
+    assert api.bodies[0] == api.bodies[1]
 
 
 def test_what_somebody_stopped_stays_stopped_unless_it_is_asked_for(evolution):
@@ -214,6 +270,7 @@ def test_outside_the_window_another_person_approves(evolution):
     assert refused.summary.startswith("Nothing was touched: director rejected it. ")
 
 
+@pytest.mark.faults
 def test_inside_the_window_or_by_the_settings_nobody_is_asked(evolution):
     found = evolution.recover(approved=(), ports={"clock": lambda: SUNDAY})
     assert found["cure"].verdict is Verdict.OK, found["cure"]
@@ -243,6 +300,7 @@ def test_what_came_back_by_itself_meanwhile_is_left_alone(evolution):
     assert "came before anything was done." in found.summary
 
 
+@pytest.mark.faults
 def test_what_was_stopped_on_purpose_meanwhile_is_left_alone(evolution):
     request = evolution.request()
     with evolution.opened(request) as (recovery, _):

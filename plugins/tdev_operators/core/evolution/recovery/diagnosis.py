@@ -5,7 +5,7 @@ A part that cannot be looked at is told as such and stops no other.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from typing import Any
 
 from tdev_operators.core.errors import GarbledAnswerError, InputError, TdevError
 from tdev_operators.core.evolution.recovery.checkpoints import look_at_checkpoints
+from tdev_operators.core.evolution.recovery.leases import lives, owner_of
 from tdev_operators.core.evolution.recovery.ports import EvolutionPorts
 from tdev_operators.core.health.log_lines import log_files, matching_lines
 from tdev_operators.core.health.on_hosts import output_of
@@ -125,13 +126,13 @@ def api_status(ports: EvolutionPorts) -> dict[str, Any]:
     return {key: masked(one_line(str(value), limit=200)) for key, value in told.items()}
 
 
-def waited_for(ports: EvolutionPorts, settings: Settings) -> list[dict[str, Any]]:
-    """Return for whom the engine's sessions wait, as long as somebody else holds them up; the engine's own aside."""
+def waited_for(ports: EvolutionPorts, settings: Settings, *, own_too: bool = False) -> list[dict[str, Any]]:
+    """Return for whom the engine's sessions wait: somebody else, and with `own_too` another session of an engine."""
     rules = settings.evolution.recovery
     rows = ports.system.database.rows(
         load_sql("evolution_recovery/waited_for"), {"role": rules.role, "application": rules.application}
     )
-    others = [row for row in rows if (row["role"], row["application"]) != (rules.role, rules.application)]
+    others = [row for row in rows if own_too or (row["role"], row["application"]) != (rules.role, rules.application)]
     return [{**row, "application": masked(one_line(row["application"], limit=80))} for row in others]
 
 
@@ -208,7 +209,16 @@ def _host(host: Host, entry: HostSettings, settings: Settings) -> dict[str, Any]
         pid = pid_of(host, settings.memory_relief.service_pid, rules.service)
         engine = next((process for process in processes if process.pid == pid), None)
         found["engine"] = engine.to_json() if engine else None
+        found["lock_files"] = {file: _lock_file(host, file) for file in rules.lock_files}
     return found
+
+
+def _lock_file(host: Host, file: str) -> str:
+    try:
+        pid = owner_of(host, file)
+        return "not there" if pid is None else f"of process {pid}, which {'lives' if lives(host, pid) else 'is dead'}"
+    except TdevError as error:
+        return str(error)
 
 
 def _cpu_percent(host: Host) -> float:
@@ -243,51 +253,3 @@ def _json(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
-
-
-def evidence_lines(found: Diagnosis) -> Iterator[str]:
-    """Yield the evidence line by line, as the report shows it."""
-    state = found.generation
-    if state:
-        age = "none was ever recorded" if state["age_seconds"] is None else f"{state['age_seconds'] / 60:.0f} min ago"
-        agents = f"{state['active_agents']} of {state['agents']} agents in 24 h"
-        yield f"generation   {state['generation']} ({age}); {agents}"
-    if api := found.parts.get(API):
-        told = ", ".join(f"{key} {value}" for key, value in api.items() if key != "asked")
-        yield f"api          {told}"
-        yield from (f"api          {path}: {answer}" for path, answer in api["asked"].items())
-    for name, part in found.parts.items():
-        kind, _, host = name.partition(" ")
-        if kind == "host":
-            yield from _host_lines(host, part)
-        elif kind == "errors":
-            yield f"errors       {part['lines']}{' and more' if part['more'] else ''} in the logs of {host}"
-            yield from (f"             {line}" for line in part["newest"])
-    locks = found.parts.get(LOCKS) or {"held": (), "waits_for": ()}
-    for row in locks["held"]:
-        how = "holds" if row["granted"] else f"waits {row['waited_seconds'] or 0:.0f} s for"
-        behind = f" behind {', '.join(map(str, row['blocked_by']))}" if row["blocked_by"] else ""
-        yield f"lock         {holder_named(row)} {how} {row['target']} ({row['mode']}){behind}"
-    for row in locks["waits_for"]:
-        yield f"lock         the engine (pid {row['engine_pid']}) waits for {holder_named(row)}"
-    for one in found.parts.get(CHECKPOINTS, ()):
-        yield f"checkpoint   {one['key']}, {one['size_bytes'] / 1_000_000:.2f} MB: {one['fault'] or 'valid'}"
-    yield from (f"not seen     {name}: {why}" for name, why in found.failed.items())
-
-
-def _host_lines(host: str, part: Mapping[str, Any]) -> Iterator[str]:
-    services = ", ".join(f"{name} {'runs' if runs else 'does not run'}" for name, runs in part["services"].items())
-    yield f"host         {host}: {services or 'no services'}"
-    yield (
-        f"host         {host}: CPU {part['cpu_percent']:.0f} %, load {part['load_5_minutes']:.2f} on {part['cores']} "
-        f"cores, memory {part['memory_used_percent']:.0f} % used, {part['memory_available_mib']} MiB available"
-    )
-    if "engine" in part:
-        engine = part["engine"]
-        said = (
-            f"pid {engine['pid']}, state {engine['state']}, for {engine['seconds'] / 3600:.1f} h" if engine else "none"
-        )
-        yield f"engine       {host}: process {said}"
-    yield from (f"status       {line}" for line in part.get("status", ()))
-    for one in part["consumers"]:
-        yield f"process      {host}: {one['rss_kib'] / 1024:.0f} MiB pid {one['pid']} {one['name']}"

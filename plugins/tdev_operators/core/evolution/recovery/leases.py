@@ -46,7 +46,7 @@ def clear_lock_files(rules: EvolutionRecoverySettings, hosts: Sequence[Host], no
         for file in rules.lock_files:
             name = f"{file} on {host.name}"
             try:
-                pid = _owner(host, file)
+                pid = owner_of(host, file)
                 if pid is None:
                     continue
                 if lives(host, pid):
@@ -92,8 +92,12 @@ def clear_leases(session: Session, table: LeaseTable, hosts: Sequence[Host], not
     return Cleared(tuple(ended), tuple(kept))
 
 
-def _owner(host: Host, file: str) -> int | None:
-    """Return whose lock file it is; None when there is none."""
+def owner_of(host: Host, file: str) -> int | None:
+    """Return the process whose lock file it is; None when there is no such file.
+
+    Raises:
+        CommandFailedError: it cannot be read, or names no process; a clause. And what `Host.run` raises.
+    """
     ended = host.run(["head", "-c", str(_READ_BYTES), "--", file], timeout_seconds=10.0)
     if ended.exit_status != 0:
         if _NO_FILE in ended.stderr:
@@ -111,7 +115,7 @@ def _move_aside(host: Host, file: str, pid: int) -> str:
     moved = host.run(["mv", "-fT", "--", file, aside], timeout_seconds=10.0)
     if moved.exit_status != 0:
         return f"it cannot be moved ({_said(moved)})"
-    if _owner(host, aside) == pid:
+    if owner_of(host, aside) == pid:
         return ""
     host.run(["mv", "-nT", "--", aside, file], timeout_seconds=10.0)
     return "another process took it while it was looked at"

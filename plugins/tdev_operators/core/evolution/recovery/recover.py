@@ -14,8 +14,10 @@ from tdev_operators.core.errors import (
     InputError,
     PermanentError,
     ProofFailedError,
+    TargetUnreachableError,
 )
 from tdev_operators.core.evolution.recovery.checkpoints import Checkpoint, look_at_checkpoints, usable
+from tdev_operators.core.evolution.recovery.clearing import clear
 from tdev_operators.core.evolution.recovery.decision import (
     Decision,
     RecoveryRequest,
@@ -32,14 +34,12 @@ from tdev_operators.core.evolution.recovery.diagnosis import (
     hosts_of_service,
     waited_for,
 )
-from tdev_operators.core.evolution.recovery.leases import clear_leases, clear_lock_files
-from tdev_operators.core.evolution.recovery.locks import Cleared, Place, addresses_of, clear_orphans, engine_sessions
 from tdev_operators.core.evolution.recovery.ports import EvolutionPorts
 from tdev_operators.core.evolution.recovery.watch import clock_of, watch
 from tdev_operators.core.ports import Host
 from tdev_operators.core.recovery.approvals import refuse_unapproved
 from tdev_operators.core.recovery.journal import Journal
-from tdev_operators.core.recovery.services import is_alive, start_service, stop_service
+from tdev_operators.core.recovery.services import start_service, stop_service
 from tdev_operators.core.settings import Settings
 
 KIND = "evolution"  # of the journal's name
@@ -48,8 +48,8 @@ DECISION, APPROVAL, LOCKS, CHECKPOINT, FLOOR, RESUME, CURE = (
     *("decision", "approval", "locks", "checkpoint", "floor", "resume", "cure"),
 )
 _STOP, _START = "stop on ", "start on "
-_APPLICATION = "tdev-evolution-recovery"
 _ANSWERED, _UNAUTHORISED = 200, (401, 403)
+_BUSY = (429, 502, 503, 504)  # nothing that a checkpoint could be blamed for
 _CHECKPOINTS_TRIED = 3
 
 
@@ -230,48 +230,14 @@ class Recovery:
         self._progress(f"{service} on {host.name} is stopped")
 
     def _clear(self, hosts: list[Host]) -> None:
-        """Clear what dead engines left. A failure is told and holds nothing up: the engine is stopped by now."""
         if self.journal.done(LOCKS) is not None or self.journal.done(FLOOR) is not None:
             return
         self._check()
-        found = [clear_lock_files(self._rules, hosts, self._note)]
-        if self._rules.clear_sessions:
-            found.append(self._tried(lambda: self._clear_sessions(hosts), "sessions of the engine"))
-        if (table := self._rules.lease) is not None:
-            found.append(self._tried(lambda: self._clear_leases(table, hosts), f"leases of {table.table}"))
-        ended = [line for one in found for line in one.ended]
-        kept = [line for one in found for line in one.kept]
-        for line in (*ended, *kept):
+        stopped_at = {host.name: (self.journal.done(_stop(host.name)) or {})["at"] for host in hosts}
+        found = clear(self._ports, self._settings, hosts, stopped_at, self._note)
+        for line in (*found.ended, *found.kept):
             self._progress(line)
-        self.journal.note(LOCKS, "done", cleared=ended, kept=kept)
-
-    def _tried(self, work: Callable[[], Cleared], what: str) -> Cleared:
-        try:
-            return work()
-        except PermanentError as error:
-            return Cleared(kept=(f"{what} could not be looked at: {error}",))
-
-    def _clear_sessions(self, hosts: list[Host]) -> Cleared:
-        places = []
-        for host in hosts:
-            stopped = self.journal.done(_stop(host.name)) or {}
-            if is_alive(host, self._settings, self._rules.service):
-                raise ProofFailedError(
-                    f"{self._rules.service} on {host.name} runs again; nobody's session is an orphan."
-                )
-            has_database = host.name == self._settings.recovery.database_host
-            addresses = addresses_of(host, has_database=has_database)
-            places.append(Place(host, addresses, datetime.fromisoformat(stopped["at"])))
-        with self._ports.database.session(application_name=_APPLICATION) as session:
-            found = engine_sessions(session, self._rules)
-            if not found:
-                return Cleared()
-            self._note("evolution_sessions", {"sessions": [one.named for one in found]})
-            return clear_orphans(session, self._rules, places)
-
-    def _clear_leases(self, table: Any, hosts: list[Host]) -> Cleared:
-        with self._ports.database.session(application_name=_APPLICATION) as session:
-            return clear_leases(session, table, hosts, self._note)
+        self.journal.note(LOCKS, "done", cleared=list(found.ended), kept=list(found.kept))
 
     def _choose_checkpoint(self) -> None:
         if self.journal.done(CHECKPOINT) is not None:
@@ -324,6 +290,10 @@ class Recovery:
                 self.journal.note(RESUME, "done", checkpoint=key, refused=refused)
                 self._progress(f"resumed from {key or 'where the database stands'}")
                 return
+            if answer.status in _BUSY:
+                raise TargetUnreachableError(
+                    f"{self._ports.api.name} answered {answer.status} when it was to resume the evolution; see its log."
+                )
             if answer.status in _UNAUTHORISED:
                 refused.append(f"{self._ports.api.name} refuses our token (status {answer.status})")
                 break

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from tdev_operators.core.evolution.recovery import check_names
 from tdev_operators.core.evolution.recovery.decision import Decision, RecoveryRequest, decide
-from tdev_operators.core.evolution.recovery.diagnosis import Diagnosis, evidence_lines
+from tdev_operators.core.evolution.recovery.diagnosis import Diagnosis
+from tdev_operators.core.evolution.recovery.evidence_lines import evidence_lines
 from tdev_operators.core.evolution.recovery.recover import APPROVAL, CHECKPOINT, CURE, LOCKS, RESUME, Recovery
 from tdev_operators.core.recovery.journal import Journal
 from tdev_operators.core.settings import Settings
@@ -14,15 +15,15 @@ _SEEN = Coverage(seen=("the evolution",))
 _SENTENCES = 3
 
 
-def results_of(recovery: Recovery, settings: Settings) -> tuple[CheckResult, ...]:
-    """Return the results of a run, however far it came."""
+def results_of(recovery: Recovery, settings: Settings, unsettled: str = "") -> tuple[CheckResult, ...]:
+    """Return the results of a run, however far it came; `unsettled` is why an engine could not be started again."""
     found, request, journal = recovery.seen, recovery.request, recovery.journal
     if found is None:
         summary = "Nothing was touched: no evidence could be kept of how it is."
         hint = "The log of `diagnose` says why in one sentence; start it again."
         return (CheckResult(check_names.CURE, Verdict.CRITICAL, summary, hint=hint, coverage=_SEEN),)
     decision = decide(found, settings, request)
-    results = [_cure(recovery, found, decision, settings), _diagnosis(recovery, found, settings)]
+    results = [_cure(recovery, found, decision, settings, unsettled), _diagnosis(recovery, found, settings)]
     if (locks := journal.done(LOCKS)) is not None:
         results.append(_locks(locks["cleared"], locks["kept"]))
     if (chosen := journal.done(CHECKPOINT)) is not None:
@@ -30,9 +31,12 @@ def results_of(recovery: Recovery, settings: Settings) -> tuple[CheckResult, ...
     return tuple(results)
 
 
-def _cure(recovery: Recovery, found: Diagnosis, decision: Decision, settings: Settings) -> CheckResult:
+def _cure(recovery: Recovery, found: Diagnosis, decision: Decision, settings: Settings, unsettled: str) -> CheckResult:
     figures = _age_figures(found, settings)
     verdict, summary, hint = _outcome(recovery, decision)
+    if unsettled:
+        verdict, summary = Verdict.CRITICAL, f"The engine was stopped and could not be started again: {unsettled}"
+        hint = "Start it by hand now, on its host; then clear `conclude`."
     return CheckResult(
         check_names.CURE,
         verdict,

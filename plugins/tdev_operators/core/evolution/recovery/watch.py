@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from tdev_operators.core.errors import TdevError, TransientError
 from tdev_operators.core.evolution.recovery.diagnosis import (
     api_status,
-    generation_state,
     holder_named,
     hosts_of_service,
     waited_for,
@@ -18,9 +17,10 @@ from tdev_operators.core.evolution.recovery.ports import EvolutionPorts
 from tdev_operators.core.evolution.recovery.proof import Seen, generations_since
 from tdev_operators.core.recovery.services import is_alive
 from tdev_operators.core.settings import Settings
+from tdev_operators.core.sql import load_sql
 
 _POLLS = 40  # while one waits for a generation
-_LONGEST_PAUSE, _SHORTEST_PAUSE = 15.0, 0.2
+_LONGEST_PAUSE, _SHORTEST_PAUSE = 30.0, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,9 @@ def watch(
 
 def clock_of(ports: EvolutionPorts) -> datetime:
     """Return the database's clock."""
-    return datetime.fromisoformat(generation_state(ports)["now"])
+    [row] = ports.system.database.rows(load_sql("evolution_recovery/now"))
+    now: datetime = row["now"]
+    return now
 
 
 def _why_not(ports: EvolutionPorts, settings: Settings, seen: Seen, floor: int) -> tuple[str, str]:
@@ -88,8 +90,8 @@ def _why_not(ports: EvolutionPorts, settings: Settings, seen: Seen, floor: int) 
                 why += f" {rules.service} on {entry.name} does not run any more."
                 todo = f"See in its log why {rules.service} ends on {entry.name}."
     with suppress(TdevError):
-        if foreign := waited_for(ports, settings):
-            who = holder_named(foreign[0])
+        if ahead := waited_for(ports, settings, own_too=True):
+            who = holder_named(ahead[0])
             why += f" The engine waits for a lock of {who}, which lives."
             todo = f"See what {who} does, end it if it may be ended, and start this again."
     return why, todo or "Read the engine's log on its host, with the evidence beside it."
