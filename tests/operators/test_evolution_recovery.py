@@ -153,6 +153,7 @@ def test_a_restore_that_is_at_work_is_waited_for(tasks):
     assert not tasks.engine.running
 
 
+@pytest.mark.faults
 def test_an_engine_that_cannot_be_started_again_is_told_once_there_is_no_other_try(tasks, monkeypatch):
     from tdev_operators.core.errors import CommandFailedError
     from tdev_operators.core.evolution.recovery import recover as core

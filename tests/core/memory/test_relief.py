@@ -124,7 +124,7 @@ def test_a_service_that_holds_much_is_restarted_and_memory_is_measured_again(hou
     assert house.system.engine.pid not in (0, before)
 
 
-@pytest.mark.seeded(1)
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("after", "verdict", "hint"),
     [(85, Verdict.WARNING, "It helped, and memory is still high"), (90, Verdict.CRITICAL, "It did not help")],
@@ -185,6 +185,7 @@ def test_an_evolution_that_does_not_go_on_is_red_though_memory_is_well(house):
     house.system.engine.stop()
 
 
+@pytest.mark.faults
 def test_outside_the_window_another_person_approves_and_inside_nobody_has_to(house):
     before = house.system.engine.pid
     with pytest.raises(AccessDeniedError, match="This needs 1 approvals"):

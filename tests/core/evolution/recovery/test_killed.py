@@ -19,7 +19,7 @@ class Killed(BaseException):
     """The worker died here."""
 
 
-@pytest.mark.seeded(1)
+@pytest.mark.faults
 @pytest.mark.parametrize("settled", [False, True])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("line", range(1, STEPS + 1))

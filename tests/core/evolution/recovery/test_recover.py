@@ -62,7 +62,7 @@ def test_a_dry_run_keeps_the_evidence_and_touches_nothing(evolution):
     assert any(line.startswith("checkpoint   ") for line in found["diagnosis"].details)
 
 
-def test_one_that_is_not_stalled_is_left_alone_unless_it_is_forced(evolution):
+def test_one_that_is_not_stalled_is_left_alone(evolution):
     evolution.system.mend()
     evolution.engine.start()
     before, request = evolution.engine.pid, evolution.request()
@@ -71,6 +71,13 @@ def test_one_that_is_not_stalled_is_left_alone_unless_it_is_forced(evolution):
     assert found["cure"].summary.startswith("Nothing was touched. The evolution is not stalled: Generation ")
     assert evolution.engine.pid == before
     assert untouched(evolution, request)
+
+
+@pytest.mark.faults
+def test_one_that_is_not_stalled_is_restarted_when_it_is_forced(evolution):
+    evolution.system.mend()
+    evolution.engine.start()
+    before = evolution.engine.pid
     forced = evolution.recover(evolution.request(force=True))
     assert forced["cure"].summary.startswith("Cured: generation ")
     assert evolution.engine.pid != before
@@ -79,7 +86,7 @@ def test_one_that_is_not_stalled_is_left_alone_unless_it_is_forced(evolution):
 def test_an_engine_that_stalls_again_is_not_called_cured(evolution):
     evolution.engine.stalls_after = 1
     floor = evolution.highest()
-    found = evolution.recover(settings=evolution.settings(generation_wait_seconds=4.0))
+    found = evolution.recover(settings=evolution.settings(generation_wait_seconds=3.0))
     assert found["cure"].verdict is Verdict.CRITICAL
     assert f"Not cured. Generation {floor + 1} came, and then none for 0 min: it stalls again." in found["cure"].summary
     assert found["cure"].hint == "Read the engine's log on its host, with the evidence beside it."
@@ -209,7 +216,7 @@ def test_an_api_that_is_busy_is_asked_again_by_the_retry(evolution):
     assert api.bodies[0] == api.bodies[1]
 
 
-def test_what_somebody_stopped_stays_stopped_unless_it_is_asked_for(evolution):
+def test_what_somebody_stopped_stays_stopped(evolution):
     with evolution.ports() as ports:
         assert ports.api.post("/api/evolution/stop").status == 200
     request = evolution.request()
@@ -218,8 +225,14 @@ def test_what_somebody_stopped_stays_stopped_unless_it_is_asked_for(evolution):
     assert "It is stopped over the API since " in found["cure"].summary
     assert "*Although stopped*" in found["cure"].hint
     assert untouched(evolution, request)
-    again = evolution.recover(evolution.request(although_stopped=True))
-    assert again["cure"].verdict is Verdict.OK, again["cure"]
+
+
+@pytest.mark.faults
+def test_what_somebody_stopped_is_resumed_when_it_is_asked_for(evolution):
+    with evolution.ports() as ports:
+        assert ports.api.post("/api/evolution/stop").status == 200
+    found = evolution.recover(evolution.request(although_stopped=True))
+    assert found["cure"].verdict is Verdict.OK, found["cure"]
 
 
 def test_without_the_api_nobody_knows_and_nothing_is_touched(evolution):
@@ -281,6 +294,7 @@ def test_inside_the_window_or_by_the_settings_nobody_is_asked(evolution):
     assert found["cure"].verdict is Verdict.OK, found["cure"]
 
 
+@pytest.mark.faults
 def test_what_came_back_by_itself_meanwhile_is_left_alone(evolution):
     request = evolution.request()
     with evolution.opened(request) as (recovery, _):
