@@ -149,10 +149,12 @@ def _add_reading_routes(app: FastAPI) -> None:
 
 
 def _add_switches(app: FastAPI, log: ApplicationLog) -> None:
-    def switch(*, running: bool) -> dict[str, str]:
+    def switch(*, running: bool, checkpoint: str = "") -> dict[str, str]:
         # Waits for the generation that is being made: after the answer to a stop there is no further one.
         with _database() as database:
-            database.execute("UPDATE evolution_state SET running = %s, changed_at = now()", (running,))
+            database.execute(
+                "UPDATE evolution_state SET running = %s, resume_from = %s, changed_at = now()", (running, checkpoint)
+            )
         log.write("INFO", "api", f"Evolution {'resumed' if running else 'stopped'} over the API")
         return {"status": "running" if running else "stopped"}
 
@@ -161,8 +163,8 @@ def _add_switches(app: FastAPI, log: ApplicationLog) -> None:
         return switch(running=False)
 
     @app.post("/api/evolution/resume")
-    def resume() -> dict[str, str]:
-        return switch(running=True)
+    def resume(asked: dict[str, str] | None = None) -> dict[str, str]:
+        return switch(running=True, checkpoint=(asked or {}).get("checkpoint", ""))
 
     @app.post("/api/evolution/start")
     def start() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Breaking a running sandbox on purpose, one aspect at a time, and mending it to the state before."""
 
 import heapq
+import json
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,14 +13,17 @@ from psycopg import sql
 
 from sandbox.agent_sources import BYTES_A_KB
 from sandbox.application_log import ApplicationLog, failed_login
+from sandbox.population import checkpoint_key
 from sandbox.processes import SandboxError
-from sandbox.seed_files import AGENTS_BUCKET
+from sandbox.seed_files import AGENTS_BUCKET, CHECKPOINTS_BUCKET
 
 if TYPE_CHECKING:
     from sandbox.system import Sandbox
 
 Breakage = Literal[
     "stall_evolution",
+    "hang_evolution",
+    "spoil_checkpoints",
     "decline_fitness",
     "agent_limit",
     "invalid_index",
@@ -96,6 +100,52 @@ class Breakages:
                         _copy_in(database, table, rows)
             if was_running and not engine.running:
                 engine.start()
+
+        return undo
+
+    def _hang_evolution(self) -> Undo:
+        """Stall the evolution with an engine that runs, by its service's word, and does nothing."""
+        engine = self._sandbox.engine
+        was_running = engine.running
+        undo_stall = self._stall_evolution()
+        engine.start()
+        engine.hang()
+
+        def undo() -> None:
+            if engine.running:
+                engine.go_on()
+            if not was_running:
+                engine.stop()
+            undo_stall()
+
+        return undo
+
+    def _spoil_checkpoints(self) -> Undo:
+        """Put four checkpoints above the newest that are empty, cut off, from the future, and of another generation."""
+        client = self._sandbox.objects.client()
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=CHECKPOINTS_BUCKET)
+        before = {each["Key"] for page in pages for each in page.get("Contents", [])}
+        content = client.get_object(Bucket=CHECKPOINTS_BUCKET, Key=max(before))["Body"].read()
+        with self._sandbox.database() as database:
+            highest = _newest_generation(database)
+        from_the_future = {**json.loads(content), "generation": highest + 1000}
+        bad = {
+            checkpoint_key(highest): b"",
+            checkpoint_key(highest - 1): content[: len(content) // 2],
+            checkpoint_key(highest + 1000): json.dumps(from_the_future).encode(),
+            checkpoint_key(highest - 2): content + b" " if max(before) != checkpoint_key(highest - 2) else b"",
+        }
+        replaced = {
+            key: client.get_object(Bucket=CHECKPOINTS_BUCKET, Key=key)["Body"].read() for key in bad if key in before
+        }
+        for key, body in bad.items():
+            client.put_object(Bucket=CHECKPOINTS_BUCKET, Key=key, Body=body)
+
+        def undo() -> None:
+            for key in bad:
+                client.delete_object(Bucket=CHECKPOINTS_BUCKET, Key=key)
+            for key, body in replaced.items():
+                client.put_object(Bucket=CHECKPOINTS_BUCKET, Key=key, Body=body)
 
         return undo
 

@@ -4,6 +4,7 @@ Every interval it evaluates agents (rows in `evolution_history`, `fitness_tracki
 a new agent with its source, and writes a checkpoint every tenth generation. `evolution_state.running` stops it.
 """
 
+import json
 import os
 import signal
 import threading
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 # The second engine that somebody starts by mistake waits here: two would number their generations alike.
 _ONLY_ENGINE = 7_331
 _NEW_AGENT_EVERY = 5
+_GRACE_SECONDS = 4.0
 _NEAR_LIMIT_CHANCE = 0.03
 _LONGEST_SECONDS = 40.0
 
@@ -62,6 +64,19 @@ class Engine(PythonPart):
         self._ready_file = supervisor.home / f"{name}.ready"
         self.interval_seconds = interval_seconds
         self.evaluations = evaluations
+        self.stalls_after: int | None = None  # generations; then it does nothing any more, at its next start too
+
+    def stop(self) -> None:
+        """Ask it to end; one that hangs is killed soon, as it loses at most the generation that it makes."""
+        self.supervisor.stop(self.name, grace_seconds=_GRACE_SECONDS)
+
+    def hang(self) -> None:
+        """Stop the process where it is: its service runs, its session lives, and nothing is made."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        os.killpg(self.pid, signal.SIGCONT)
 
     def _environment(self) -> Mapping[str, str]:
         self._ready_file.unlink(missing_ok=True)
@@ -71,6 +86,7 @@ class Engine(PythonPart):
             "SANDBOX_LOGS": str(self._logs),
             "SANDBOX_S3": f"{self._store.endpoint_url} {self._store.access_key} {self._store.secret_key}",
             "SANDBOX_READY": str(self._ready_file),
+            "SANDBOX_STALLS_AFTER": "" if self.stalls_after is None else str(self.stalls_after),
             **database_environment(self._cluster),
         }
 
@@ -89,6 +105,7 @@ class _Evolution:
         self._interval = float(environment["SANDBOX_INTERVAL"])
         self._evaluations = int(environment["SANDBOX_EVALUATIONS"])
         self._ready = Path(environment["SANDBOX_READY"])
+        self._left = int(environment["SANDBOX_STALLS_AFTER"] or -1)  # generations; below 0 there is no end
         self._ending = threading.Event()
 
     def end(self, *_signal: object) -> None:
@@ -109,22 +126,24 @@ class _Evolution:
             database.execute("SELECT pg_advisory_lock(%s)", (_ONLY_ENGINE,))
             self._ready.touch()
             while not self._ending.wait(self._interval):
-                self._generation(database)
+                if self._left != 0:
+                    self._generation(database)
 
     def _generation(self, database: psycopg.Connection) -> None:
         with database.transaction():
-            state = database.execute("SELECT running, drift FROM evolution_state FOR SHARE").fetchone()
+            state = database.execute("SELECT running, drift, resume_from FROM evolution_state FOR SHARE").fetchone()
             if state is None or not state[0]:
                 return
+            checkpoint_mean = self._mean_of(state[2]) if state[2] else None
             last = database.execute(
                 "SELECT generation, avg(fitness_score)::float8 FROM evolution_history "
                 "WHERE generation = (SELECT max(generation) FROM evolution_history) GROUP BY generation"
             ).fetchone()
-            generation, mean = (last[0] + 1, next_mean(last[1], state[1])) if last else (1, 0.5)
+            generation, mean = (last[0] + 1, next_mean(checkpoint_mean or last[1], state[1])) if last else (1, 0.5)
             random = Random(f"{SEED}/engine/{generation}")
             now = datetime.now(UTC)
             if generation % _NEW_AGENT_EVERY == 0:
-                self._register(database, random, now, mean)
+                self._register(database, now, mean)
             agents = [row[0] for row in database.execute("SELECT id FROM agents ORDER BY id")]
             evaluations = evaluate(
                 random,
@@ -141,7 +160,19 @@ class _Evolution:
                     Bucket=CHECKPOINTS_BUCKET, Key=checkpoint_key(generation), Body=checkpoint(random, evaluations)
                 )
                 self._log.write("INFO", "evolution", f"Checkpoint {checkpoint_key(generation)} written")
+            if state[2]:
+                database.execute("UPDATE evolution_state SET resume_from = ''")
+                self._log.write("INFO", "evolution", f"Resumed from {state[2]}")
+        self._left -= 1
         self._log.append(generation_line(now, generation, [each.fitness for each in evaluations]))
+
+    def _mean_of(self, key: str) -> float:
+        """Return the mean fitness of a checkpoint's population; one that cannot be used stalls the evolution."""
+        try:
+            told = json.loads(self._objects.get_object(Bucket=CHECKPOINTS_BUCKET, Key=key)["Body"].read())
+            return sum(float(each["fitness"]) for each in told["population"]) / len(told["population"])
+        except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+            raise OSError(f"The checkpoint {key} cannot be used: {type(error).__name__}") from error
 
     def _keep(self, database: psycopg.Connection, random: Random, evaluations: list[Evaluation]) -> None:
         cursor = database.cursor()
@@ -159,9 +190,11 @@ class _Evolution:
             (best,),
         )
 
-    def _register(self, database: psycopg.Connection, random: Random, now: datetime, mean: float) -> None:
+    def _register(self, database: psycopg.Connection, now: datetime, mean: float) -> None:
         row = database.execute("SELECT max(right(name, 4)::int) + 1 FROM agents WHERE name ~ '_[0-9]{4}$'").fetchone()
         number = row[0] if row and row[0] is not None else 0
+        # Its own chance: a generation that was taken away and is made again must not make the same agent again.
+        random = Random(f"{SEED}/engine/agent/{number}")
         size = wanted_size(random, near_limit=random.random() < _NEAR_LIMIT_CHANCE)
         agent = make_agent(random, number, size, now, fitness=round(mean, 4))
         # The source first: a registered agent without its source would be a finding, a source without its row lasts

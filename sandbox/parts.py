@@ -56,6 +56,12 @@ class Part(ABC):
         child = self.supervisor.children.get(self.name)
         return child is not None and child.running
 
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 when it does not run."""
+        child = self.supervisor.children.get(self.name)
+        return child.pid if child is not None and child.running else 0
+
     @abstractmethod
     def _spawn(self) -> Child: ...
 

@@ -84,11 +84,13 @@ CREATE TABLE metrics (
 
 -- The engine's own: one row. `running` is what /api/evolution/stop and /resume switch; a generation is made under a share
 -- lock of the row, so that a stop waits for the one that is being made. `drift` is how mean fitness moves a generation.
+-- `resume_from` is the checkpoint from which the next one is made; the engine empties it then.
 CREATE TABLE evolution_state (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     running boolean NOT NULL,
     drift double precision NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT now(),
+    resume_from text NOT NULL DEFAULT '',
     -- The application's configuration, as /api/config tells and changes it.
     config jsonb NOT NULL DEFAULT '{
         "population_size": 150, "generation_interval": 3600, "parallel_evaluations": 50, "cache_ttl": 60,

@@ -57,6 +57,8 @@ class Services:
         try:
             verb, service = json.loads(line)
             part = self._parts[service]
+            if verb in ("main-pid", "status"):
+                return 0, _told(verb, service, part)
             match verb:
                 case "stop":
                     part.stop()
@@ -77,6 +79,12 @@ class Services:
         return 0, ""
 
 
+def _told(verb: str, service: str, part: Any) -> str:
+    if verb == "main-pid":
+        return str(part.pid)
+    return f"{service}: {f'active (running), main process {part.pid}' if part.running else 'inactive'}"
+
+
 def main(argv: list[str]) -> int:
     """Ask the sandbox; return the exit status."""
     path, verb, service = argv
@@ -86,7 +94,7 @@ def main(argv: list[str]) -> int:
         client.sendall(json.dumps([verb, service]).encode() + b"\n")
         status, said = json.loads(client.makefile().readline())
     if said:
-        print(said, file=sys.stderr)
+        print(said, file=sys.stderr if status else sys.stdout)
     return int(status)
 
 

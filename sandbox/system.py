@@ -254,6 +254,21 @@ class Sandbox:
                 "service_alive": self.unit_commands.command("is-active"),
                 "people": [{"username": name, "auth_id": name} for name in LEADS],
             },
+            "evolution": {
+                "recovery": {
+                    "service_status": self.unit_commands.command("status"),
+                    "tables": ["evolution_history", "fitness_tracking", "gene_pool", "agents", "evolution_state"],
+                    "generation_wait_seconds": max(20.0, 3 * self.engine.interval_seconds),
+                },
+            },
+            # A sandbox is a small part of its machine, whose kernel is not ours: nothing of it is told to drop caches.
+            "memory_relief": {
+                "service_pid": self.unit_commands.command("main-pid"),
+                "service_percent": 0.01,
+                "flush": ["true"],
+                "drop": ["true"],
+                "settle_seconds": 1,
+            },
             "drill": {
                 "application": {
                     "argv": [sys.executable, "-m", "sandbox.api"],

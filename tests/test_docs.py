@@ -7,6 +7,7 @@ from tdev_operators.core.backup.check_names import ABOUT
 from tdev_operators.core.backup.database.digests import BLIND_SPOTS
 from tdev_operators.core.backup.proof.mutants import MUTANTS
 from tdev_operators.core.database import check_names
+from tdev_operators.core.evolution.recovery import check_names as evolution_recovery
 from tdev_operators.core.health.registry import all_checks
 from tdev_operators.core.security import check_names as security
 
@@ -40,6 +41,11 @@ def test_every_result_of_a_scan_stands_on_its_page():
         (REPOSITORY / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("security", "security-audit")
     ]
     assert [name for name, about in security.about().items() if f"| `{name}` | {about} |" not in "".join(pages)] == []
+
+
+def test_every_result_of_a_recovery_of_the_evolution_stands_on_its_page():
+    page = (REPOSITORY / "docs" / "evolution-recovery.md").read_text(encoding="utf-8")
+    assert [name for name, about in evolution_recovery.ABOUT.items() if f"| `{name}` | {about} |" not in page] == []
 
 
 def test_no_page_links_to_what_is_not_there():

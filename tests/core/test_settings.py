@@ -167,6 +167,53 @@ def test_the_shipped_file_is_whole_and_frozen():
             "evolution: stalled_after_seconds must be above generation_interval_seconds",
             id="stalled between two generations",
         ),
+        *[
+            pytest.param(old, new, said, id=name)
+            for old, new, said, name in (
+                (
+                    'checkpoint_key = "checkpoint_gen{generation}.json"',
+                    'checkpoint_key = "checkpoint.json"',
+                    'evolution.recovery: checkpoint_key names no generation; write "{generation}" once',
+                    "a checkpoint of no generation",
+                ),
+                (
+                    'resume_body = { checkpoint = "{checkpoint}" }',
+                    'resume_body = { checkpoint = "newest" }',
+                    'evolution.recovery: resume_body names no checkpoint; write "{checkpoint}" where its key belongs.',
+                    "resumed from nowhere",
+                ),
+                (
+                    "generation_wait_seconds = 5400",
+                    "generation_wait_seconds = 9000",
+                    "evolution.recovery: generations_to_see times generation_wait_seconds is more than the 3.5 hours",
+                    "a wait longer than its task",
+                ),
+                (
+                    'errors_pattern = " (ERROR|CRITICAL|FATAL) "',
+                    'errors_pattern = " (ERROR"',
+                    "evolution.recovery: errors_pattern is no expression (missing ), unterminated subpattern",
+                    "errors that cannot be looked for",
+                ),
+                (
+                    "lock_files = []",
+                    'lock_files = ["evolution.pid"]',
+                    "evolution.recovery.lock_files[1]: 'evolution.pid' is not an absolute path; begin it with /.",
+                    "a lock file somewhere",
+                ),
+                (
+                    'service_pid = ["systemctl", "show", "--property=MainPID", "--value", "{service}"]',
+                    'service_pid = ["pidof", "engine"]',
+                    'memory_relief: service_pid names no service; write "{service}" where its name belongs.',
+                    "one process for all services",
+                ),
+                (
+                    "service_percent = 10 ",
+                    "service_percent = 0 ",
+                    "memory_relief.service_percent: 0 is too small; give a figure above 0 in percent.",
+                    "a restart of what holds nothing",
+                ),
+            )
+        ],
         pytest.param(
             'disks = ["/", "/var/log"]',
             "disks = []",

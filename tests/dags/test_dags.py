@@ -157,6 +157,23 @@ def test_a_restart_with_other_settings_is_approved_first_and_told_however_it_end
     assert tuning.params["dry_run"] is True
 
 
+@pytest.mark.parametrize(
+    ("dag", "group", "act"),
+    [("tdev_recover_evolution", "recover_evolution", "recover"), ("tdev_relieve_memory", "relieve_memory", "relieve")],
+)
+def test_what_restarts_a_service_is_diagnosed_and_approved_first_and_concluded_however_it_ends(dags, dag, group, act):
+    procedure = dags[dag]
+    assert not procedure.timetable.can_be_scheduled
+    assert set(procedure.access_control) == {"team_lead"}
+    tasks = {task_id.removeprefix(f"{group}."): task for task_id, task in procedure.task_dict.items()}
+    assert tasks[act].get_flat_relative_ids(upstream=True) == {f"{group}.diagnose", f"{group}.approve"}
+    assert tasks["conclude"].is_teardown, "it runs when somebody marks the run as failed, too"
+    assert tasks["conclude"].on_failure_fail_dagrun
+    assert tasks["report"].upstream_task_ids == {f"{group}.conclude"}
+    assert procedure.params["dry_run"] is True
+    assert procedure.params["force"] is False
+
+
 def test_a_table_is_exchanged_only_when_it_was_looked_at_and_approved(dags):
     conversion = dags["tdev_partition_metrics"]
     assert not conversion.timetable.can_be_scheduled

@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.breakage import BREAKAGES
 from sandbox.processes import SandboxError, answers_at
-from sandbox.seed_files import AGENTS_BUCKET
+from sandbox.seed_files import AGENTS_BUCKET, CHECKPOINTS_BUCKET
 
 TABLES = (
     "agents",
@@ -23,6 +23,8 @@ TABLES = (
 )
 ASPECTS = {
     "stall_evolution": {"evolution_history", "fitness_tracking"},
+    "hang_evolution": {"evolution_history", "fitness_tracking", "engine"},
+    "spoil_checkpoints": {"checkpoints"},
     "decline_fitness": {"evolution_history", "fitness_tracking", "evolution_state"},
     "agent_limit": {"agents", "agent_versions", "objects"},
     "invalid_index": {"indexes"},
@@ -41,11 +43,17 @@ def _state(sandbox) -> dict[str, object]:
         }
         indexes = database.execute("SELECT indexrelid::regclass::text, indisvalid FROM pg_index ORDER BY 1").fetchall()
     client = sandbox.objects.client()
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=AGENTS_BUCKET)
+
+    def objects(bucket):
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [(each["Key"], each["ETag"]) for page in pages for each in page["Contents"]]
+
     return {
         **state,
         "indexes": indexes,
-        "objects": [(each["Key"], each["ETag"]) for page in pages for each in page["Contents"]],
+        "objects": objects(AGENTS_BUCKET),
+        "checkpoints": objects(CHECKPOINTS_BUCKET),
+        "engine": sandbox.engine.running,
         "certificates": [hashlib.sha256(sandbox.tls.served(name)).hexdigest() for name in sandbox.tls.names],
         "api": answers_at(sandbox.api.port),
         "logs": {file.name: file.read_bytes() for file in sandbox.logs.iterdir()},

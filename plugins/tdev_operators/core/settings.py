@@ -27,9 +27,11 @@ from tdev_operators.core.database.retention.settings import RetentionSettings
 from tdev_operators.core.database.tuning.settings import TuningSettings
 from tdev_operators.core.drill.settings import DrillSettings
 from tdev_operators.core.errors import SettingsError
+from tdev_operators.core.evolution.recovery.settings import EvolutionRecoverySettings
 from tdev_operators.core.evolution.review.settings import EvolutionReviewSettings
 from tdev_operators.core.failover.settings import FailoverSettings
 from tdev_operators.core.health.settings import HealthSettings
+from tdev_operators.core.memory.settings import MemoryReliefSettings
 from tdev_operators.core.recovery.settings import RecoverySettings
 from tdev_operators.core.reporting.settings import AlertSettings, Silence
 from tdev_operators.core.security.settings import SecuritySettings
@@ -177,6 +179,7 @@ class EvolutionSettings(Section):
     generation_interval_seconds: Seconds
     stalled_after_seconds: Seconds
     review: EvolutionReviewSettings
+    recovery: EvolutionRecoverySettings
 
     @model_validator(mode="after")
     def _waits_for_a_generation(self) -> Self:
@@ -208,6 +211,7 @@ class Settings(Section):
     logs: LogSettings
     agents: AgentSettings
     evolution: EvolutionSettings
+    memory_relief: MemoryReliefSettings
     retention: RetentionSettings
     health: HealthSettings
     backup: BackupSettings

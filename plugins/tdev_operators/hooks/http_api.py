@@ -55,9 +55,9 @@ class HttpApi:
         """See `ports.HttpService.get`. An answer that is no HTTP is a GarbledAnswerError."""
         return self._ask("GET", path, authorised=authorised, forged_token=forged_token)
 
-    def post(self, path: str) -> HttpAnswer:
-        """Post an empty body with the bearer token; raises as `get`. No check does this: it changes the service."""
-        return self._ask("POST", path)
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> HttpAnswer:
+        """Post JSON, or nothing, with the bearer token; raises as `get`. No check does this: it changes the service."""
+        return self._ask("POST", path, body=b"" if body is None else json.dumps(body).encode())
 
     def patch(self, path: str, body: Mapping[str, Any]) -> HttpAnswer:
         """Send JSON with the bearer token; raises as `get`. No check does this: it changes the service."""

@@ -18,7 +18,9 @@ from tdev_operators.core.certificates import check_names as certificates
 from tdev_operators.core.compliance import check_names as compliance
 from tdev_operators.core.database import check_names as database
 from tdev_operators.core.errors import SettingsError
+from tdev_operators.core.evolution.recovery import check_names as evolution_recovery
 from tdev_operators.core.evolution.review import looks as review
+from tdev_operators.core.memory import check_names as memory
 from tdev_operators.core.security import check_names as security
 from tdev_operators.core.verdicts import CheckResult
 
@@ -28,12 +30,8 @@ if TYPE_CHECKING:
 
 # What other items than the health check report.
 _NAMED = (
-    application.is_named,
-    certificates.is_named,
-    compliance.is_named,
-    database.is_named,
-    review.is_named,
-    security.is_named,
+    *(application.is_named, certificates.is_named, compliance.is_named, database.is_named, security.is_named),
+    *(evolution_recovery.is_named, memory.is_named, review.is_named),
 )
 AREAS = ("infrastructure", "evolution", "agents", "database", "api", "security")
 

@@ -18,10 +18,9 @@ def stop_services(ports: RecoveryPorts, settings: Settings, progress: Callable[[
         CommandFailedError: one still runs after it was stopped.
         TransientError, PermanentError: its host cannot be reached.
     """
-    rules, stopped = settings.recovery, []
+    stopped = []
     for host, service in _services(ports, settings):
-        _carry_out(host, rules.service_stop, service, rules.service_seconds)
-        _await(host, settings, service, alive=False)
+        stop_service(host, settings, service)
         progress(f"{service} on {host.name} is stopped")
         stopped.append(f"{service} on {host.name}")
     return stopped
@@ -34,14 +33,35 @@ def start_services(ports: RecoveryPorts, settings: Settings, progress: Callable[
         CommandFailedError: one does not run after it was started.
         TransientError, PermanentError: its host cannot be reached.
     """
-    rules, started = settings.recovery, []
+    started = []
     for host, service in _services(ports, settings):
-        if not _is_alive(host, settings, service):
-            _carry_out(host, rules.service_start, service, rules.service_seconds)
-        _await(host, settings, service, alive=True)
+        start_service(host, settings, service)
         progress(f"{service} on {host.name} runs")
         started.append(f"{service} on {host.name}")
     return started
+
+
+def stop_service(host: Host, settings: Settings, service: str, *, seconds: float = 0.0) -> None:
+    """Stop one service and look until it does not run; `seconds` instead of `recovery.service_seconds`.
+
+    Raises:
+        CommandFailedError: it still runs. TransientError, PermanentError: its host cannot be reached.
+    """
+    _carry_out(host, settings.recovery.service_stop, service, seconds or settings.recovery.service_seconds)
+    _await(host, settings, service, alive=False)
+
+
+def start_service(host: Host, settings: Settings, service: str) -> None:
+    """Start one service unless it runs, and look until it does; raises as `stop_service`."""
+    if not is_alive(host, settings, service):
+        _carry_out(host, settings.recovery.service_start, service, settings.recovery.service_seconds)
+    _await(host, settings, service, alive=True)
+
+
+def is_alive(host: Host, settings: Settings, service: str) -> bool:
+    """Whether a service runs, by its host's word."""
+    argv = [word.replace("{service}", service) for word in settings.recovery.service_alive]
+    return host.run(argv, timeout_seconds=settings.recovery.service_seconds).exit_status == 0
 
 
 def _services(ports: RecoveryPorts, settings: Settings) -> Iterator[tuple[Host, str]]:
@@ -66,13 +86,8 @@ def _carry_out(host: Host, words: Sequence[str], service: str, seconds: float) -
 def _await(host: Host, settings: Settings, service: str, *, alive: bool) -> None:
     """Believe no exit status: look until the service is what it was told to be."""
     deadline = time.monotonic() + settings.recovery.service_seconds
-    while _is_alive(host, settings, service) is not alive:
+    while is_alive(host, settings, service) is not alive:
         if time.monotonic() > deadline:
             state = "still runs" if not alive else "does not run"
             raise CommandFailedError(f"{service} on {host.name} {state}; see its own log.")
         time.sleep(_POLL_SECONDS)
-
-
-def _is_alive(host: Host, settings: Settings, service: str) -> bool:
-    argv = [word.replace("{service}", service) for word in settings.recovery.service_alive]
-    return host.run(argv, timeout_seconds=settings.recovery.service_seconds).exit_status == 0

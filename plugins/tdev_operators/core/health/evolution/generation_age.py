@@ -10,8 +10,8 @@ from tdev_operators.core.verdicts import CheckResult, Verdict
 
 NEEDS: tuple[str, ...] = ("database",)
 HINT = (
-    "Look at GET /api/evolution/status and at the evolution service's log; "
-    "then `systemctl status t-developer-evolution` on its host."
+    "Start `tdev_recover_evolution`: a dry run finds out why and touches nothing; else it restarts the engine and "
+    "proves the next generations."
 )
 
 

@@ -1,16 +1,17 @@
 """Memory in use on each host, without what the kernel would give back at once."""
 
-import re
-
-from tdev_operators.core.errors import GarbledAnswerError
 from tdev_operators.core.health.findings import Findings
-from tdev_operators.core.health.on_hosts import answers_of, on_each_host, output_of
+from tdev_operators.core.health.on_hosts import answers_of, on_each_host
+from tdev_operators.core.memory.meminfo import MemInfo
 from tdev_operators.core.ports import Host, SystemPorts
 from tdev_operators.core.settings import HostSettings, Settings
 from tdev_operators.core.verdicts import CheckResult
 
 NEEDS: tuple[str, ...] = ("hosts",)
-HINT = "See who holds it with `ps -eo pid,rss,comm --sort=-rss | head`; do not drop caches, they are counted as free."
+HINT = (
+    "Start `tdev_relieve_memory`: it shows who holds it, and restarts what may be; do not drop caches, they are "
+    "counted as free."
+)
 
 _GIB_IN_KIB = 1024 * 1024
 
@@ -33,11 +34,5 @@ def check(system: SystemPorts, settings: Settings) -> CheckResult:
 
 def _memory(host: Host, _: HostSettings) -> tuple[int, int]:
     """Return total and available KiB."""
-    figures = dict(re.findall(r"^(\w+): +(\d+) kB$", output_of(host, "cat", "/proc/meminfo"), re.MULTILINE))
-    try:
-        total, available = int(figures["MemTotal"]), int(figures["MemAvailable"])
-    except KeyError:
-        raise GarbledAnswerError(f"/proc/meminfo on {host.name} lacks MemTotal or MemAvailable.") from None
-    if not 0 <= available <= total or total == 0:
-        raise GarbledAnswerError(f"/proc/meminfo on {host.name} says {available} of {total} KiB available.")
-    return total, available
+    found = MemInfo.of(host)
+    return found.total, found.available

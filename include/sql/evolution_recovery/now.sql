@@ -1,0 +1,2 @@
+-- One row: the time by the server's clock.
+SELECT clock_timestamp() AS now

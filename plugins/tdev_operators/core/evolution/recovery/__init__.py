@@ -1,0 +1,1 @@
+"""A stalled evolution: diagnosed, restarted, and proven to make generations again."""

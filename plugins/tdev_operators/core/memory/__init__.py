@@ -1,0 +1,1 @@
+"""High memory on a host: who has it, and how it is given back."""
