@@ -29,6 +29,7 @@ from tdev_operators.core.drill.settings import DrillSettings
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.failover.settings import FailoverSettings
 from tdev_operators.core.health.settings import HealthSettings
+from tdev_operators.core.logs.settings import LogSettings
 from tdev_operators.core.recovery.settings import RecoverySettings
 from tdev_operators.core.reporting.settings import AlertSettings, Silence
 from tdev_operators.core.security.settings import SecuritySettings
@@ -148,12 +149,6 @@ class TlsSettings(Section):
     """`[tls]`: whom to trust beside the system's authorities: the path of a PEM file, empty for nobody."""
 
     ca_file: str = ""
-
-
-class LogSettings(Section):
-    """`[logs]`: where the maintained system writes its logs, on each of its hosts."""
-
-    directory: FilePath
 
 
 class AgentSettings(Section):

@@ -17,6 +17,7 @@ from tdev_operators.core.certificates import check_names as certificates
 from tdev_operators.core.compliance import check_names as compliance
 from tdev_operators.core.database import check_names as database
 from tdev_operators.core.errors import SettingsError
+from tdev_operators.core.logs import check_names as logs
 from tdev_operators.core.security import check_names as security
 from tdev_operators.core.verdicts import CheckResult
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tdev_operators.core.settings import Settings
 
 # What other items than the health check report.
-_NAMED = (certificates.is_named, compliance.is_named, database.is_named, security.is_named)
+_NAMED = (certificates.is_named, compliance.is_named, database.is_named, logs.is_named, security.is_named)
 AREAS = ("infrastructure", "evolution", "agents", "database", "api", "security")
 
 # The check that says whether a target can be reached at all: the root cause when others could not look.

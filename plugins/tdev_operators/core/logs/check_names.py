@@ -1,0 +1,34 @@
+"""What the analysis and the rotation of logs report, by name: for `[[silences]]` and `[[out_of_scope]]`."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from tdev_operators.core.database.check_names import parted
+from tdev_operators.core.verdicts import OutOfScope
+
+if TYPE_CHECKING:
+    from tdev_operators.core.settings import Settings
+
+AREA = "logs."
+READING, NEW_SHAPES, ROTATION = "logs.reading", "logs.new_shapes", "logs.rotation"
+# Each of `[[logs.patterns]]` has a result of its own name.
+ABOUT = {
+    READING: "which logs were read, how much of them, how old that is, and whether each planted line was counted",
+    NEW_SHAPES: "messages of level WARNING and worse whose shape was never seen before",
+    ROTATION: "whether each log was really rotated: packed, mode and owner right, the service writing into the new one",
+}
+
+
+def name_of(pattern: str) -> str:
+    """Return the name of a pattern's result."""
+    return f"{AREA}{pattern}"
+
+
+def is_named(pattern: str) -> bool:
+    """Whether a name of the settings, exact or `logs.*`, means something that is reported here."""
+    return pattern.startswith(AREA)
+
+
+def wanted_of(settings: "Settings", names: Iterable[str] = ()) -> tuple[frozenset[str], tuple[OutOfScope, ...]]:
+    """Part the names of all results into those that count and those that `[[out_of_scope]]` switches off."""
+    return parted([*ABOUT, *(name_of(each.name) for each in settings.logs.patterns), *names], settings)
