@@ -158,15 +158,13 @@ def test_bytes_of_a_stream_arrive_as_they_are(host: StreamingHost, tmp_path: Pat
 
 
 def test_a_stream_that_ends_badly_says_so_at_its_end(host: StreamingHost) -> None:
-    got = b""
-    script = "echo begun; echo no room >&2; exit 3"
+    got: list[bytes] = []
     with (
-        pytest.raises(CommandFailedError, match="^The command sh .*ended with status 3: .*no room"),
-        host.stream(["sh", "-c", script]) as chunks,
+        host.stream(["sh", "-c", "echo begun; echo no room >&2; exit 3"]) as chunks,
+        pytest.raises(CommandFailedError, match=r"^The command sh .*ended with status 3: .*no room"),
     ):
-        for chunk in chunks:
-            got += chunk
-    assert got == b"begun\n"
+        got.extend(chunks)
+    assert b"".join(got) == b"begun\n"
 
 
 def test_much_on_the_other_stream_holds_a_stream_up_in_no_way(host: StreamingHost) -> None:
@@ -176,7 +174,7 @@ def test_much_on_the_other_stream_holds_a_stream_up_in_no_way(host: StreamingHos
 
 def test_a_stream_of_a_command_that_is_not_there_is_an_input_error(host: StreamingHost) -> None:
     with (
-        pytest.raises(InputError, match="^There is no command no-such-command-here on th"),
+        pytest.raises(InputError, match=r"^There is no command no-such-command-here on th"),
         host.stream(["no-such-command-here"]) as chunks,
     ):
         list(chunks)
@@ -194,7 +192,7 @@ def test_who_stops_reading_a_stream_stops_its_command(host: StreamingHost, tmp_p
 
 def test_a_stream_that_goes_on_too_long_is_ended(host: StreamingHost) -> None:
     with (
-        pytest.raises(TargetTimeoutError, match="^The command sh .*did not end within 1 s and was killed"),
+        pytest.raises(TargetTimeoutError, match=r"^The command sh .*did not end within 1 s and was killed"),
         host.stream(["sh", "-c", "echo x; sleep 60"], timeout_seconds=1) as chunks,
     ):
         assert list(chunks) == [b"x\n"]
