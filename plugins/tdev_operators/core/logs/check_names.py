@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from tdev_operators.core.settings import Settings
 
 AREA = "logs."
-READING, NEW_SHAPES, ROTATION = "logs.reading", "logs.new_shapes", "logs.rotation"
+READING, NEW_SHAPES, ROTATION, INSTALLED = "logs.reading", "logs.new_shapes", "logs.rotation", "logs.installed"
 # Each of `[[logs.patterns]]` has a result of its own name.
 ABOUT = {
     READING: "which logs were read, how much of them, how old that is, and whether each planted line was counted",
     NEW_SHAPES: "messages of level WARNING and worse whose shape was never seen before",
     ROTATION: "whether each log was really rotated: packed, mode and owner right, the service writing into the new one",
+    INSTALLED: "what `tdev_install_log_rotation` put on the hosts, proven or taken back",
 }
 
 

@@ -19,7 +19,7 @@ from tdev_operators.core.setting_types import (
 )
 
 # Names of results that are none of a pattern's.
-OWN_RESULTS = ("new_shapes", "reading", "rotation")
+OWN_RESULTS = ("installed", "new_shapes", "reading", "rotation")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _WORD = re.compile(r"[A-Za-z0-9._-]+")
 _MOST_PATTERNS = 100  # the number of one shares an integer with an offset
@@ -102,7 +102,9 @@ class LogAnalysis(Section):
 class LogRotation(Section):
     """`[logs.rotation]`: the guide's configuration of logrotate, and how it is put on the hosts.
 
-    `reload` is run by logrotate once for all files; `as_root` goes before each command that needs root's rights.
+    `reload` is run by logrotate once for all files. `su` ("user group") is needed where others than root may write into
+    the folder of the logs. `as_root` goes before each command that needs root's rights. `main` is the configuration of
+    the host's own logrotate, `state` a state file of ours, for rotations that we force.
     """
 
     file: FilePath
@@ -116,8 +118,11 @@ class LogRotation(Section):
     create_group: Text
     copytruncate: bool = False
     reload: Annotated[tuple[Text, ...], Field(min_length=1)]
+    su: str = ""
     as_root: tuple[Text, ...] = ()
     program: Text
+    main: FilePath
+    state: FilePath
     seconds: Seconds
 
     @field_validator("copytruncate")
@@ -145,6 +150,20 @@ class LogRotation(Section):
         if not _WORD.fullmatch(name):
             raise ValueError(f"{name!r} is no user or group; write its name")
         return name
+
+    @field_validator("su")
+    @classmethod
+    def _is_user_and_group(cls, su: str) -> str:
+        if su and not (len(su.split(" ")) == 2 and all(map(_WORD.fullmatch, su.split(" ")))):  # noqa: PLR2004
+            raise ValueError(f'{su!r} is no user and group; write "t-developer t-developer", or nothing')
+        return su
+
+    @field_validator("reload")
+    @classmethod
+    def _is_one_line(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(word.isprintable() for word in argv):
+            raise ValueError("it holds a control character, which would end the line; remove it")
+        return argv
 
     @field_validator("file")
     @classmethod
