@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tdev_operators.core.logs.check_names import names_of
 from tdev_operators.core.logs.ports import LogPorts
 from tdev_operators.core.logs.run import analyse_logs
 from tdev_operators.core.settings import HostSettings, load_settings
@@ -67,7 +68,8 @@ class World:
 
     def analyse(self) -> dict[str, Any]:
         ports = LogPorts({"here": self.host}, self.objects, self.events, clock=lambda: self.now)
-        results = analyse_logs(ports, self.settings, self.ledger, progress=lambda _: None)
+        wanted = frozenset(names_of(self.settings)) - {"logs.rotation"}
+        results = analyse_logs(ports, self.settings, self.ledger, wanted=wanted, progress=lambda _: None)
         return {result.check.removeprefix("logs."): result for result in results}
 
     def count(self, pattern: str, results: dict[str, Any] | None = None) -> float:

@@ -183,7 +183,7 @@ def test_a_word_that_logrotate_does_not_know_is_found_out_although_it_ends_with_
     (place.etc / "odd").write_text(text)
     ended = place.host.run([LOGROTATE, "-d", str(place.etc / "odd")])
     assert ended.exit_status == 0
-    assert complaints_of(ended.stderr) == [f"error: {place.etc}/odd:3 unknown option 'frobnicate' -- ignoring line"]
+    assert complaints_of(ended.stderr) == [f"error: {place.etc}/odd:4 unknown option 'frobnicate' -- ignoring line"]
     place.changes = {"every": "frobnicate"}
     with pytest.raises(ProofFailedError, match="unknown option 'frobnicate'"):
         place.installation().carry_out()

@@ -73,7 +73,7 @@ def refuse_unknown_names(settings: "Settings", known: Iterable[str]) -> None:
     Raises:
         SettingsError: one sentence an entry.
     """
-    names = tuple(known)
+    names = (*known, *logs.names_of(settings))
     switched_off = [entry.check for entry in settings.out_of_scope]
     wrong = [
         f"{table}: no check is named {pattern!r}; write a check's name (database.dead_tuples) or an area (database.*)."

@@ -1,6 +1,5 @@
 """What the analysis and the rotation of logs report, by name: for `[[silences]]` and `[[out_of_scope]]`."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tdev_operators.core.database.check_names import parted
@@ -26,10 +25,15 @@ def name_of(pattern: str) -> str:
 
 
 def is_named(pattern: str) -> bool:
-    """Whether a name of the settings, exact or `logs.*`, means something that is reported here."""
-    return pattern.startswith(AREA)
+    """Whether a name of the settings means something that is reported here whatever patterns there are."""
+    return pattern in ABOUT or pattern == f"{AREA}*"
 
 
-def wanted_of(settings: "Settings", names: Iterable[str] = ()) -> tuple[frozenset[str], tuple[OutOfScope, ...]]:
-    """Part the names of all results into those that count and those that `[[out_of_scope]]` switches off."""
-    return parted([*ABOUT, *(name_of(each.name) for each in settings.logs.patterns), *names], settings)
+def names_of(settings: "Settings") -> tuple[str, ...]:
+    """Return the names of all results of an analysis, in their order."""
+    return (READING, *(name_of(pattern.name) for pattern in settings.logs.patterns), NEW_SHAPES, ROTATION)
+
+
+def wanted_of(settings: "Settings") -> tuple[frozenset[str], tuple[OutOfScope, ...]]:
+    """Part the names of an analysis into those that count and those that `[[out_of_scope]]` switches off."""
+    return parted(names_of(settings), settings)

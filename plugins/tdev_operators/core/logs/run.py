@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tdev_operators.core.errors import TdevError, sentence_of
 from tdev_operators.core.health.side_by_side import side_by_side
 from tdev_operators.core.ledger import ItemStore, Sample
-from tdev_operators.core.logs.check_names import NEW_SHAPES, READING, name_of
+from tdev_operators.core.logs.check_names import READING, ROTATION
 from tdev_operators.core.logs.counting import Window
 from tdev_operators.core.logs.elsewhere import hour_to_begin, read_events, read_objects
 from tdev_operators.core.logs.history import KIND, History, SourceState, history_of, kept
@@ -19,11 +19,12 @@ from tdev_operators.core.logs.judging import Read, pattern_result, reading_resul
 from tdev_operators.core.logs.patterns import Patterns, engine
 from tdev_operators.core.logs.ports import LogPorts
 from tdev_operators.core.logs.reading import Job, SourceRead, read_host
+from tdev_operators.core.logs.rotation.effect import rotation_result
 from tdev_operators.core.logs.settings import LogSource
 from tdev_operators.core.logs.shapes import Shapes
 from tdev_operators.core.logs.tally import together
 from tdev_operators.core.logs.tokens import Token
-from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict
+from tdev_operators.core.verdicts import CheckResult, Coverage
 
 if TYPE_CHECKING:
     from tdev_operators.core.settings import Settings
@@ -44,11 +45,12 @@ def analyse_logs(
     wanted: frozenset[str] | None = None,
     progress: Callable[[str], object] = _log.info,
 ) -> tuple[CheckResult, ...]:
-    """Read what was logged since the last run, count it, and judge the last hours: one result a pattern, and two more.
+    """Read what was logged since the last run, count it, and judge the last hours.
 
-    `wanted` are the names of the results that count (None: all). Nothing on the hosts is changed; what was counted and
-    how far was read is kept in the ledger, in one piece: a run that dies has read nothing, and the next one goes on.
-    Without the ledger's database the whole window is read again, and nothing can be called unusual.
+    One result a pattern; and three about the reading itself, about new shapes, and about rotation. `wanted` are the
+    names of those that count (None: all). Nothing on the hosts is changed. What was counted and how far was read is
+    kept in the ledger, in one piece: a run that dies has read nothing, and the next one goes on. Without the ledger's
+    database the whole window is read again, and nothing can be called unusual.
     """
     now, rules = ports.clock(), settings.logs.analysis
     window = _window(now, rules.hours, rules.clock_back_minutes)
@@ -75,6 +77,8 @@ def analyse_logs(
     results += [pattern_result(pattern, read, history, rules) for pattern in settings.logs.patterns]
     results.append(shapes_result(shapes, read, history, rules))
     results[0] = _kept(ledger, settings, results[0], read, states, shapes, regexes)
+    if wanted is None or ROTATION in wanted:
+        results.append(rotation_result(ports.hosts, settings, ports.clock))
     chosen = tuple(result for result in _settled(results) if wanted is None or result.check in wanted)
     for result in chosen:
         progress(f"{result.verdict:8} {result.check}: {result.summary}")
@@ -187,16 +191,3 @@ def _settled(results: Sequence[CheckResult]) -> list[CheckResult]:
     """Drop a cause that is not red itself."""
     red = any(result.check == READING and result.verdict.is_red for result in results)
     return [result if red or not result.because_of else replace(result, because_of="") for result in results]
-
-
-def names(settings: "Settings") -> tuple[str, ...]:
-    """Return the names of all results of an analysis."""
-    return (READING, *(name_of(pattern.name) for pattern in settings.logs.patterns), NEW_SHAPES)
-
-
-def failed(names_of_results: Sequence[str], why: str) -> tuple[CheckResult, ...]:
-    """Return the results of an analysis that could not even begin: UNKNOWN, each with the reason."""
-    return tuple(
-        CheckResult(name, Verdict.UNKNOWN, f"Could not look: {why}", coverage=Coverage(skipped={"logs": why}))
-        for name in names_of_results
-    )
