@@ -1,6 +1,7 @@
 """Commands on hosts: here and over a real sshd, by the same expectations; AWS SSM against moto."""
 
 import getpass
+import gzip
 import json
 import os
 import socket
@@ -196,6 +197,29 @@ def test_a_stream_that_goes_on_too_long_is_ended(host: StreamingHost) -> None:
         host.stream(["sh", "-c", "echo x; sleep 60"], timeout_seconds=1) as chunks,
     ):
         assert list(chunks) == [b"x\n"]
+
+
+def test_logs_are_read_over_it_and_a_link_is_not_followed(host: StreamingHost, tmp_path: Path) -> None:
+    from tdev_operators.core.logs.counting import Window
+    from tdev_operators.core.logs.patterns import Patterns
+    from tdev_operators.core.logs.reading import Job, read_host
+
+    line = "2026-11-23T09:00:00.123Z ERROR engine no room for {}\n"
+    text = "".join(line.format(number) for number in range(60_000))
+    (tmp_path / "a b.log").write_text(text)
+    (tmp_path / "old.log.2.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "link.log").symlink_to("/etc/passwd")
+    job = Job(Patterns.of({"errors": "ERROR"}), Window(0, 10**9), (b"an ERROR",), time.monotonic() + 60)
+    source = read_host(host, str(tmp_path), (), job)
+    assert source.skipped == {}
+    assert {name[-12:]: seen.tally.total("errors").lines for name, seen in source.read.items()} == {
+        f"{tmp_path}: a b.log"[-12:]: 60_000,
+        f"{tmp_path}: old.log.2.gz"[-12:]: 60_000,
+    }
+    again = read_host(host, str(tmp_path), source.tokens, job)
+    assert {seen.lines for seen in again.read.values()} == {0}
+    with pytest.raises(InputError, match="cannot be read"):
+        read_host(host, f"{tmp_path}/missing", (), job)
 
 
 def test_messages_come_in_english(host: Host) -> None:

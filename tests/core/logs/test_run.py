@@ -228,6 +228,14 @@ def test_no_line_of_the_day_is_unknown(world):
     assert "no log there was written to" in world.analyse()["reading"].summary
 
 
+def test_a_host_that_logs_no_more_is_unknown(plain):
+    assert plain.analyse()["reading"].verdict is Verdict.OK
+    plain.now += timedelta(hours=1)
+    reading = plain.analyse()["reading"]
+    assert reading.verdict is Verdict.UNKNOWN
+    assert "nothing is being logged there" in reading.summary
+
+
 def test_a_clock_that_went_back_and_lines_of_the_future_are_told(plain):
     plain.write("api.log", line(plain.ago(hours=5), "ERROR") + line(plain.now + timedelta(hours=9), "ERROR"), more=True)
     reading = plain.analyse()["reading"]

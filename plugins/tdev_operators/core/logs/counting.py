@@ -35,9 +35,9 @@ _PART_MASK = (1 << _PART_BITS) - 1
 _PART_BYTES = 80
 _PART = re.compile(r"[A-Za-z][\w.:/@-]{0,19} [\w.:/@#-]{1,40}")
 _BRACKETS = str.maketrans("", "", '[](),"')
-# Of the lines of a block that begin alike so many are looked at for their shapes.
-_OF_A_KIND = 4
-_KIND_BYTES = 32
+_KIND_BYTES = 32  # of lines of a block that begin alike, the first and the last are looked at for their shapes
+_KNOWN_KINDS_EVERY = 4  # blocks
+_MOST_KINDS = 10_000
 # So many blocks are looked at together, whatever the number of streams: each takes some megabytes.
 _TURN = BoundedSemaphore(4)
 
@@ -99,6 +99,8 @@ class Counting:
         self._long: _LongLine | None = None
         self._planted, self._planted_left = len(planted), len(planted)
         self._parts = _Parts()
+        self._kinds: set[bytes] = set()
+        self._shown = 0
         self._firsts: dict[tuple[int, str], bytes] = {}
         self._lasts: dict[tuple[int, str], bytes] = {}
         self.seen = Seen(last_minute=before)
@@ -285,16 +287,24 @@ class Counting:
         return int(hours[code >> _BITS]), self._patterns.names[code & _MASK]
 
     def _show(self, shapes: Shapes, block: bytes, lines: Lines, counts: npt.NDArray[np.bool_]) -> None:
-        """Give lines of level WARNING and worse to whoever looks at shapes: some of each kind that a block has."""
+        """Give lines of level WARNING and worse to whoever looks at shapes.
+
+        Two of each kind that a block has; of kinds that were there before only in every fourth block.
+        """
         bad = lines.bad_lines()
         bad = bad[counts[lines.stretch_of(bad)]]
         if not len(bad):
             return
         kinds = _kinds(lines, bad)
-        order = np.argsort(kinds, kind="stable")
-        begins = np.concatenate(([True], kinds[order][1:] != kinds[order][:-1]))
-        place_in_kind = np.arange(len(order)) - np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
-        chosen = bad[order[place_in_kind < _OF_A_KIND]]
+        different, firsts = np.unique(kinds, return_index=True)
+        _, lasts = np.unique(kinds[::-1], return_index=True)
+        at = np.concatenate((firsts, len(bad) - 1 - lasts))
+        self._shown += 1
+        if self._shown % _KNOWN_KINDS_EVERY:
+            at = at[[kind not in self._kinds for kind in different.tolist()] * 2]
+        if len(self._kinds) < _MOST_KINDS:
+            self._kinds.update(different.tolist())
+        chosen = bad[np.unique(at)]
         shapes.see([_head(block, lines, line) for line in chosen.tolist()], len(bad) - len(chosen))
 
     def _end_long_line(self, long: "_LongLine", *, newline: int) -> None:

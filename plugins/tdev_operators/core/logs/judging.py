@@ -9,6 +9,7 @@ from tdev_operators.core.logs.baseline import Usual, days_before
 from tdev_operators.core.logs.check_names import NEW_SHAPES, READING, name_of
 from tdev_operators.core.logs.counting import Seen, Window
 from tdev_operators.core.logs.history import History
+from tdev_operators.core.logs.lines import NO_TIME
 from tdev_operators.core.logs.reading import SourceRead
 from tdev_operators.core.logs.settings import LogAnalysis, LogPattern
 from tdev_operators.core.logs.shapes import Shapes
@@ -58,8 +59,8 @@ class Read:
 
     def coverage(self, *, blind: bool) -> Coverage:
         """Return how much the run's results rest on."""
-        newest = max((seen.last_minute for seen in self.seen), default=-1)
-        age = max(0.0, self.now.timestamp() - (newest + 1) * 60) if newest > 0 else 0.0
+        newest = max((seen.last_minute for seen in self.seen), default=NO_TIME)
+        age = max(0.0, self.now.timestamp() - (newest + 1) * 60) if newest != NO_TIME else 0.0
         return Coverage(
             seen=tuple(name for source in self.sources for name in source.read),
             skipped=dict(list(self.skipped.items())[:_SKIPPED_TOLD]),
@@ -69,13 +70,14 @@ class Read:
         )
 
 
-def reading_result(read: Read, rules: LogAnalysis) -> CheckResult:
-    """Tell what was read and how well; what was not makes it UNKNOWN."""
+def reading_result(read: Read, rules: LogAnalysis, *, stale_minutes: float) -> CheckResult:
+    """Tell what was read and how well; what was not makes it UNKNOWN, and so does a host that logs no more."""
     seen = read.seen
     total, lines = sum(one.bytes for one in seen), sum(one.lines for one in seen)
     in_window = sum(read.tally.lines.values())
     found: list[tuple[Verdict, str]] = []
     found += [(Verdict.WARNING, text) for source in read.sources for text in _steps_back(source)]
+    found += [(Verdict.UNKNOWN, text) for source in read.sources for text in _silences(source, read.now, stale_minutes)]
     future = sum(one.future for one in seen)
     if future:
         found.append((Verdict.WARNING, f"{counted(future, 'line')} of the future, which count nowhere."))
@@ -250,6 +252,16 @@ def _steps_back(source: SourceRead) -> Iterator[str]:
             before, after = (moment(_moment(minute)) for minute in seen.step_back)
             more = f" and {seen.steps_back - 1} more times" if seen.steps_back > 1 else ""
             yield f"The clock went back in {name}: from {before} to {after}{more}."
+
+
+def _silences(source: SourceRead, now: datetime, stale_minutes: float) -> Iterator[str]:
+    """Say that a host has written nothing for too long; shipped logs come when they come."""
+    newest = max((token.minute for token in source.tokens), default=NO_TIME)
+    if newest == NO_TIME:
+        return
+    age = now - _moment(newest)
+    if age > timedelta(minutes=stale_minutes):
+        yield f"The newest line of {source.title} is {span(age.total_seconds())} old: nothing is being logged there."
 
 
 def _by_hour(name: str, by_hour: Mapping[int, int], read: Read) -> Series:

@@ -13,6 +13,7 @@ from typing import Any
 import hyperscan
 
 _MOST_CHARACTERS = 1000
+_WORD = re.compile(r"[A-Za-z0-9_ -]+")
 _INDEX = re.compile(r" ?(?:starting )?at index (\d+)\.?")
 _NOT_NEEDED = "a pattern only asks whether a line has it"
 _GROUPS = (
@@ -109,6 +110,19 @@ def may_cross_lines(regex: str) -> bool:
     return False
 
 
+def _shortened(regex: str) -> str:
+    """Return a choice of words without those that hold another one: a line with WARNING has WARN.
+
+    Each match costs a call; what matters is only whether a line has one.
+    """
+    words = regex.split("|")
+    if not all(_WORD.fullmatch(word) for word in words):
+        return regex
+    return "|".join(
+        word for word in dict.fromkeys(words) if not any(other != word and other in word for other in words)
+    )
+
+
 def _compiled(regexes: Sequence[str], mode: int, flags: int) -> Any:
     database = hyperscan.Database(mode=mode)
     database.compile(
@@ -136,7 +150,7 @@ class Patterns:
     @classmethod
     def of(cls, regexes: dict[str, str]) -> "Patterns":
         """Compile patterns by name. They must be without a `refusal_of`."""
-        texts = list(regexes.values())
+        texts = [_shortened(regex) for regex in regexes.values()]
         once = hyperscan.HS_FLAG_SINGLEMATCH
         return cls(
             tuple(regexes),

@@ -73,7 +73,7 @@ def analyse_logs(
         name: missing for source in sources for name, seen in source.read.items() if (missing := job.blind_to(seen))
     }
     read = Read(sources, tally, window, now, blind, time.monotonic() - began, engine())
-    results = [reading_result(read, rules)]
+    results = [reading_result(read, rules, stale_minutes=settings.health.security.log_stale_minutes)]
     results += [pattern_result(pattern, read, history, rules) for pattern in settings.logs.patterns]
     results.append(shapes_result(shapes, read, history, rules))
     results[0] = _kept(ledger, settings, results[0], read, states, shapes, regexes)

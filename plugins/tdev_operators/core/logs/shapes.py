@@ -53,8 +53,9 @@ class _Node:
 class Shapes:
     """All shapes that are known; takes lines for as long as its time lasts. Thread-safe.
 
-    `seconds` bound the work; lines beyond it, and those that a block had too many of a kind of, are `left_out`. `known`
-    is what `to_json` returned; `hour` is now. Where nothing was known nothing is new.
+    `seconds` bound the work, as exactly as a few hundred lines take; lines beyond it, and those that a block had too
+    many of a kind of, are `left_out`. `known` is what `to_json` returned; `hour` is now. Where nothing was known
+    nothing is new.
     """
 
     def __init__(self, known: Iterable[Sequence[Any]] = (), *, seconds: float, at_most: int, hour: int) -> None:
@@ -73,13 +74,13 @@ class Shapes:
         """Put lines to their shapes; `left_out` more were like these."""
         with self._lock:
             self.left_out += left_out
-            for at, line in enumerate(lines):
-                if self._seconds <= 0:
-                    self.left_out += len(lines) - at
-                    return
-                began = time.thread_time()  # work, not waiting for a turn
+            if self._seconds <= 0:
+                self.left_out += len(lines)
+                return
+            began = time.thread_time()  # work, not waiting for a turn
+            for line in lines:
                 self._put(line)
-                self._seconds -= time.thread_time() - began
+            self._seconds -= time.thread_time() - began
 
     @property
     def new(self) -> list[Shape]:

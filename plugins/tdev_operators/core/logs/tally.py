@@ -43,7 +43,11 @@ class Tally:
 
     def cell(self, pattern: str, hour: int) -> Cell:
         """Return the cell of a pattern in an hour, made when it is new."""
-        return self.hits.setdefault(pattern, {}).setdefault(hour, Cell())
+        hours = self.hits.setdefault(pattern, {})
+        found = hours.get(hour)
+        if found is None:
+            found = hours[hour] = Cell()
+        return found
 
     def add(self, other: "Tally") -> None:
         """Add what was counted elsewhere."""

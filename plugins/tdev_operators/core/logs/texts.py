@@ -8,6 +8,7 @@ _UNREADABLE = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zst
 _WITH_HEADER = zlib.MAX_WBITS | 16
 # At most so much is unpacked at once: a small file may hold terabytes of one letter.
 _PIECE_BYTES = 1024 * 1024
+_SLICE_BYTES = 64 * 1024
 
 
 class TextError(ValueError):
@@ -53,11 +54,18 @@ def _chained(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
+def _sliced(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield small chunks: of a large one zlib copies what it leaves over, again and again."""
+    for chunk in chunks:
+        for at in range(0, len(chunk), _SLICE_BYTES):
+            yield chunk[at : at + _SLICE_BYTES]
+
+
 def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the text of all members of a .gz: appended ones are read as gzip reads them."""
     member = zlib.decompressobj(_WITH_HEADER)
     begun = True
-    for chunk in chunks:
+    for chunk in _sliced(chunks):
         rest = chunk
         while rest:
             if not begun:
