@@ -191,6 +191,31 @@ def test_what_cannot_be_read_is_unknown_with_its_name_and_the_rest_counts(plain,
         assert plain.count("errors", again) == plain.count("errors", results), "and counts once"
 
 
+def test_a_gz_beside_its_plain_file_is_a_copy_or_not_whole_yet(plain):
+    text = errors(900, plain.ago(hours=2))
+    plain.write("engine.log.1", text)
+    packed = plain.write("engine.log.1.gz", text)
+    assert plain.count("errors") == 900, "a copy"
+    whole = packed.read_bytes()
+    packed.write_bytes(whole[:-50])
+    plain.touch(packed)
+    plain.now += timedelta(seconds=1)
+    results = plain.analyse()
+    assert plain.count("errors", results) == 900
+    assert results["reading"].verdict is Verdict.OK, "gzip is at it"
+    (plain.folder / "engine.log.1").unlink()
+    packed.write_bytes(whole)
+    plain.touch(packed)
+    plain.now += timedelta(seconds=1)
+    assert plain.count("errors") == 900
+
+
+def test_a_gz_that_only_has_the_name_of_a_copy_counts(plain):
+    plain.write("engine.log", errors(3, plain.ago(hours=2)))
+    plain.write("engine.log.gz", errors(40, plain.ago(hours=3), "another"))
+    assert plain.count("errors") == 43
+
+
 def test_a_link_that_takes_a_logs_place_is_not_followed(plain):
     log = plain.folder / "api.log"
     secret = plain.folder.parent / "secret"

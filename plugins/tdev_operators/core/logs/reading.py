@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
-from tdev_operators.core.errors import TargetTimeoutError, TdevError
+from tdev_operators.core.errors import InputError, TargetTimeoutError, TdevError
 from tdev_operators.core.health.log_lines import LogFile, log_files
 from tdev_operators.core.health.side_by_side import side_by_side
 from tdev_operators.core.logs.counting import Counting, Seen, Shapes, Window
@@ -99,15 +99,16 @@ def read_host(host: StreamingHost, directory: str, tokens: Sequence[Token], job:
     """
     source = SourceRead(f"{host.name}:{directory}")
     known = list(tokens)
-    files, odd = log_files(host, directory)
+    files, odd = _listed(host, directory)
     source.skipped |= {source.name_of(path): "its name holds control characters; rename it" for path in odd}
     done: dict[int, _Part] = {}
-    for _ in range(_ROUNDS):
-        waiting = _waiting(files, done, job.window)
-        if not waiting:
+    for look in range(_ROUNDS):
+        being_packed = _being_packed(files)
+        waiting = [file for file in _waiting(files, done, job.window) if look or file.path not in being_packed]
+        if look and not waiting:
             break
         parts = side_by_side({file: partial(_read, host, file, known, job) for file in waiting}, at_most=_AT_ONCE)
-        files, _ = log_files(host, directory)
+        files, _ = _listed(host, directory)
         now = {file.path: file.inode for file in files}
         for file, part in parts.items():
             name = source.name_of(file.path)
@@ -115,6 +116,9 @@ def read_host(host: StreamingHost, directory: str, tokens: Sequence[Token], job:
                 source.told.append(f"{name} was rotated while it was read, and read again under its new name.")
             elif isinstance(part, TdevError):
                 source.skipped[name] = str(part)
+                done[file.inode] = _Part(Seen(), _kept(known, file))
+            elif part.problem and file.path in _being_packed(files):
+                source.told.append(f"{name} was being packed while it was read; what it is made of was read.")
                 done[file.inode] = _Part(Seen(), _kept(known, file))
             else:
                 done[file.inode] = part
@@ -130,16 +134,23 @@ def read_host(host: StreamingHost, directory: str, tokens: Sequence[Token], job:
     return source
 
 
-def _waiting(files: Sequence[LogFile], done: Mapping[int, object], window: Window) -> list[LogFile]:
-    """Return the files that have to be read. A .gz beside its plain file is not complete yet."""
+def _listed(host: StreamingHost, directory: str) -> tuple[list[LogFile], list[str]]:
+    """List the logs; once more where that failed, for a file that is renamed meanwhile makes find complain."""
+    try:
+        return log_files(host, directory)
+    except InputError:
+        return log_files(host, directory)
+
+
+def _being_packed(files: Sequence[LogFile]) -> set[str]:
+    """Return the .gz that stand beside their plain file: not whole yet, or a copy that is known by its beginning."""
     plain = {file.path for file in files}
-    return [
-        file
-        for file in files
-        if file.inode not in done
-        and file.modified.timestamp() >= window.since * 60
-        and not (file.compressed and file.path.removesuffix(".gz") in plain)
-    ]
+    return {file.path for file in files if file.compressed and file.path.removesuffix(".gz") in plain}
+
+
+def _waiting(files: Sequence[LogFile], done: Mapping[int, object], window: Window) -> list[LogFile]:
+    """Return the files that have to be read."""
+    return [file for file in files if file.inode not in done and file.modified.timestamp() >= window.since * 60]
 
 
 def _kept(tokens: Sequence[Token], file: LogFile) -> Token:
