@@ -21,7 +21,7 @@ from tdev_operators.core.logs.masking import masked
 from tdev_operators.core.logs.patterns import Patterns
 from tdev_operators.core.logs.tally import Tally
 
-BLOCK_BYTES = 1024 * 1024
+BLOCK_BYTES = 2 * 1024 * 1024
 # A block of more and shorter lines is looked at in parts: each line costs some 100 bytes meanwhile.
 _MOST_LINES = 64 * 1024
 # A block with more matches is looked at line by line, where each pattern matches once.
@@ -92,9 +92,11 @@ class Counting:
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self._patterns, self._window, self._shapes = patterns, window, shapes
-        self._block_bytes = block_bytes
         self._scratch, self._line_scratch = hyperscan.Scratch(patterns.block), hyperscan.Scratch(patterns.line)
-        self._chunks: list[bytes] = []
+        head = b"".join(line + b"\n" for line in planted)
+        # Filled again and again: memory that is asked for anew has to be made by the kernel each time.
+        self._buffer = bytearray(max(block_bytes, len(head)))
+        self._view, self._mask = memoryview(self._buffer), np.empty(len(self._buffer), np.bool_)
         self._held = 0
         self._long: _LongLine | None = None
         self._planted, self._planted_left = len(planted), len(planted)
@@ -104,23 +106,21 @@ class Counting:
         self._firsts: dict[tuple[int, str], bytes] = {}
         self._lasts: dict[tuple[int, str], bytes] = {}
         self.seen = Seen(last_minute=before)
-        if planted:
-            self.feed(b"".join(line + b"\n" for line in planted))
+        self.feed(head)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes."""
-        while self._long is not None:
-            end = chunk.find(b"\n")
-            if end < 0:
-                self._long.feed(chunk)
-                return
-            self._long.feed(chunk[:end])
-            self._end_long_line(self._long, newline=1)
-            chunk = chunk[end + 1 :]
-        self._chunks.append(chunk)
-        self._held += len(chunk)
-        if self._held >= self._block_bytes:
-            self._flush()
+        at = 0
+        while at < len(chunk):
+            if self._long is not None:
+                at = self._feed_long_line(self._long, chunk, at)
+                continue
+            piece = memoryview(chunk)[at : at + len(self._buffer) - self._held]
+            self._view[self._held : self._held + len(piece)] = piece
+            self._held += len(piece)
+            at += len(piece)
+            if self._held == len(self._buffer):
+                self._flush()
 
     def end(self, *, is_whole: bool) -> Seen:
         """Count what is left, and return what was seen.
@@ -129,33 +129,43 @@ class Counting:
         """
         if self._held:
             self._flush(grows=False)
-        rest = b"".join(self._chunks)
         if self._long is not None and is_whole:
             self._end_long_line(self._long, newline=0)
-        elif rest and is_whole:
-            self._block(rest + b"\n")
+        elif self._held and is_whole:
+            self._block(memoryview(bytes(self._view[: self._held]) + b"\n"))
             self.seen.bytes -= 1
         for (hour, name), line in self._firsts.items():
             cell = self.seen.tally.cell(name, hour)
             cell.first, cell.last = masked(line), masked(self._lasts[hour, name])
         return self.seen
 
-    def _flush(self, *, grows: bool = True) -> None:
-        held = b"".join(self._chunks)
-        cut = held.rfind(b"\n") + 1
-        rest = held[cut:] if cut else held
-        if cut:
-            self._block(held[:cut] if rest else held)
-        self._chunks, self._held = ([rest] if rest else []), len(rest)
-        if grows and len(rest) >= self._block_bytes:
-            self._long = _LongLine(self._patterns)
-            self._long.feed(rest)
-            self._chunks, self._held = [], 0
+    def _feed_long_line(self, long: "_LongLine", chunk: bytes, at: int) -> int:
+        """Feed a long line, and return where it ends."""
+        end = chunk.find(b"\n", at)
+        if end < 0:
+            long.feed(chunk[at:])
+            return len(chunk)
+        long.feed(chunk[at:end])
+        self._end_long_line(long, newline=1)
+        return end + 1
 
-    def _block(self, block: bytes) -> None:
+    def _flush(self, *, grows: bool = True) -> None:
+        cut = self._buffer.rfind(b"\n", 0, self._held) + 1
+        if cut:
+            self._block(self._view[:cut])
+            rest = self._held - cut
+            self._view[:rest] = bytes(self._view[cut : self._held])
+            self._held = rest
+        elif grows:
+            self._long = _LongLine(self._patterns)
+            self._long.feed(bytes(self._view[: self._held]))
+            self._held = 0
+
+    def _block(self, block: memoryview) -> None:
         """Count a block of whole lines."""
         with _TURN:
-            ends = line_ends(block)
+            mask = self._mask if len(block) <= len(self._mask) else np.empty(len(block), np.bool_)
+            ends = line_ends(block, mask)
             if len(ends) <= _MOST_LINES:
                 self._count(block, ends)
                 return
@@ -165,7 +175,7 @@ class Counting:
                 self._count(block[begin:end], ends[first : first + _MOST_LINES] - begin)
                 begin = end
 
-    def _count(self, block: bytes, ends: Numbers) -> None:
+    def _count(self, block: memoryview, ends: Numbers) -> None:
         seen = self.seen
         planted = min(self._planted_left, len(ends))
         number_of_first = self._planted - self._planted_left
@@ -213,7 +223,7 @@ class Counting:
             for letter in np.flatnonzero(by_letter).tolist():
                 levels[LEVELS.get(letter, OTHER)] += int(by_letter[letter])
 
-    def _matches(self, block: bytes, lines: Lines) -> Numbers:
+    def _matches(self, block: memoryview, lines: Lines) -> Numbers:
         """Return every pair of a line and a pattern that it matches, once, as one number each, in order."""
         found: list[int] = []
 
@@ -238,7 +248,7 @@ class Counting:
             pairs = np.array(kept, np.int64)
         return pairs
 
-    def _line_by_line(self, block: bytes, lines: Lines) -> Numbers:
+    def _line_by_line(self, block: memoryview, lines: Lines) -> Numbers:
         pairs = [
             line << _BITS | number
             for line in range(len(lines.starts))
@@ -246,17 +256,17 @@ class Counting:
         ]
         return np.array(pairs, np.int64)
 
-    def _numbers_of(self, block: bytes, lines: Lines, line: int) -> set[int]:
+    def _numbers_of(self, block: memoryview, lines: Lines, line: int) -> set[int]:
         """Return the numbers of the patterns that one line matches."""
         found: set[int] = set()
         self._patterns.line.scan(
-            block[int(lines.starts[line]) : int(lines.ends[line])],
+            bytes(block[int(lines.starts[line]) : int(lines.ends[line])]),
             match_event_handler=lambda number, *_: found.add(number),
             scratch=self._line_scratch,
         )
         return found
 
-    def _keep_matches(self, block: bytes, lines: Lines, pairs: Numbers, counts: npt.NDArray[np.bool_]) -> None:
+    def _keep_matches(self, block: memoryview, lines: Lines, pairs: Numbers, counts: npt.NDArray[np.bool_]) -> None:
         stretch = lines.stretch_of(pairs >> _BITS)
         inside = counts[stretch]
         pairs, stretch = pairs[inside], stretch[inside]
@@ -286,7 +296,7 @@ class Counting:
     def _hour_and_name(self, hours: Numbers, code: int) -> tuple[int, str]:
         return int(hours[code >> _BITS]), self._patterns.names[code & _MASK]
 
-    def _show(self, shapes: Shapes, block: bytes, lines: Lines, counts: npt.NDArray[np.bool_]) -> None:
+    def _show(self, shapes: Shapes, block: memoryview, lines: Lines, counts: npt.NDArray[np.bool_]) -> None:
         """Give lines of level WARNING and worse to whoever looks at shapes.
 
         Two of each kind that a block has; of kinds that were there before only in every fourth block.
@@ -310,8 +320,8 @@ class Counting:
     def _end_long_line(self, long: "_LongLine", *, newline: int) -> None:
         self._long = None
         numbers, seen = long.end(), self.seen
-        head = long.head + b"\n"
-        lines = lines_of(head, line_ends(head), before=seen.last_minute)
+        head = memoryview(long.head + b"\n")
+        lines = lines_of(head, line_ends(head, np.empty(len(head), np.bool_)), before=seen.last_minute)
         seen.bytes += long.bytes + newline
         seen.lines += 1
         seen.long_lines += 1
@@ -321,9 +331,9 @@ class Counting:
         self._keep_matches(head, lines, pairs, counts)
 
 
-def _head(block: bytes, lines: Lines, line: int) -> bytes:
+def _head(block: memoryview, lines: Lines, line: int) -> bytes:
     start = int(lines.starts[line])
-    return block[start : min(int(lines.ends[line]), start + _HEAD_BYTES)]
+    return bytes(block[start : min(int(lines.ends[line]), start + _HEAD_BYTES)])
 
 
 def _kinds(lines: Lines, chosen: Numbers) -> npt.NDArray[np.bytes_]:
@@ -340,12 +350,13 @@ class _Parts:
         self._numbers: dict[tuple[bytes, ...], int] = {}  # bounded by what a stream holds of them
         self.names = [OTHER]
 
-    def numbers(self, block: bytes, begins: Sequence[int], stamp_bytes: int) -> Numbers:
+    def numbers(self, block: memoryview, begins: Sequence[int], stamp_bytes: int) -> Numbers:
         """Return the numbers of the level and component of the lines that begin there."""
         if not stamp_bytes:
             return np.zeros(len(begins), np.int64)
         words = [
-            tuple(block[begin + stamp_bytes : begin + stamp_bytes + _PART_BYTES].split(None, 2)[:2]) for begin in begins
+            tuple(bytes(block[begin + stamp_bytes : begin + stamp_bytes + _PART_BYTES]).split(None, 2)[:2])
+            for begin in begins
         ]
         known = self._numbers
         for unknown in {each for each in words if each not in known}:

@@ -19,6 +19,7 @@ NO_TIME = -1
 _NEWLINE, _BLANK = 10, 32
 _STAMP_BYTES = 16  # 2026-11-23T09:00
 _LONGEST_STAMP = 40
+_DATE_BYTES = 11  # with the T, or the blank, behind it
 # A figure is 0x30 to 0x39: its upper half is told by a mask.
 _DATE_MASK, _DATE = (int.from_bytes(each, "little") for each in (b"\xf0\xf0\xf0\xf0\xff\xf0\xf0\xff", b"0000-00-"))
 _TIME_MASK = int.from_bytes(b"\xf0\xf0\xff\xf0\xf0\xff\xf0\xf0", "little")
@@ -71,12 +72,14 @@ class Lines:
         return found
 
 
-def line_ends(block: bytes) -> Numbers:
-    """Return the offsets of a block's line ends."""
-    return np.flatnonzero(np.frombuffer(block, np.uint8) == _NEWLINE)
+def line_ends(block: memoryview, mask: npt.NDArray[np.bool_]) -> Numbers:
+    """Return the offsets of a block's line ends; `mask` is room for as many bytes."""
+    room = mask[: len(block)]
+    np.equal(np.frombuffer(block, np.uint8), _NEWLINE, out=room)
+    return np.flatnonzero(room)
 
 
-def lines_of(block: bytes, ends: Numbers, *, planted: int = 0, before: int = NO_TIME) -> Lines:
+def lines_of(block: memoryview, ends: Numbers, *, planted: int = 0, before: int = NO_TIME) -> Lines:
     """Look at a block's lines. The first `planted` ones have no time; `before` is the minute of the line before."""
     text = np.frombuffer(block, np.uint8)
     starts = np.empty(len(ends), np.int64)
@@ -107,7 +110,7 @@ def _letters(text: Bytes, blanks: Numbers) -> Bytes:
     return letters
 
 
-def _stamps(block: bytes, starts: Numbers) -> tuple[Any, Any, int]:
+def _stamps(block: memoryview, starts: Numbers) -> tuple[Any, Any, int]:
     """Return the first eight bytes of each line and the next eight, as numbers, and how many lines have so many."""
     whole = int(np.searchsorted(starts, len(block) - _STAMP_BYTES, "right")) if len(block) >= _STAMP_BYTES else 0
     if not whole:
@@ -141,10 +144,9 @@ def _minute(first: int, second: int) -> int:
     return int(moment.timestamp()) // 60
 
 
-def _stamp_bytes(block: bytes, starts: Numbers, stamped: Numbers) -> int:
+def _stamp_bytes(block: memoryview, starts: Numbers, stamped: Numbers) -> int:
     """Return the length of the first stamp; the others of a block are written by the same program."""
     if not len(stamped):
         return 0
     start = int(starts[stamped[0]])
-    end = block.find(b" ", start + 11, start + _LONGEST_STAMP)
-    return max(0, end - start)
+    return max(0, bytes(block[start : start + _LONGEST_STAMP]).find(b" ", _DATE_BYTES))

@@ -3,6 +3,8 @@
 import zlib
 from collections.abc import Iterator
 
+from isal import isal_zlib
+
 _GZIP = b"\x1f\x8b"
 _UNREADABLE = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x9d": "compress"}
 _WITH_HEADER = zlib.MAX_WBITS | 16
@@ -55,7 +57,7 @@ def _chained(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _sliced(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield small chunks: of a large one zlib copies what it leaves over, again and again."""
+    """Yield small chunks: of a large one what is left over is copied again and again."""
     for chunk in chunks:
         for at in range(0, len(chunk), _SLICE_BYTES):
             yield chunk[at : at + _SLICE_BYTES]
@@ -63,7 +65,7 @@ def _sliced(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the text of all members of a .gz: appended ones are read as gzip reads them."""
-    member = zlib.decompressobj(_WITH_HEADER)
+    member = isal_zlib.decompressobj(_WITH_HEADER)
     begun = True
     for chunk in _sliced(chunks):
         rest = chunk
@@ -72,10 +74,12 @@ def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
                 rest = rest.lstrip(b"\0")  # some writers pad
                 if not rest:
                     break
-                member, begun = zlib.decompressobj(_WITH_HEADER), True
+                if not rest.startswith(_GZIP[: len(rest)]):
+                    raise TextError("it is damaged: behind its end stands something else")
+                member, begun = isal_zlib.decompressobj(_WITH_HEADER), True
             try:
                 text = member.decompress(rest, _PIECE_BYTES)
-            except zlib.error:
+            except isal_zlib.error:  # type: ignore[misc]  its annotations call the class an exception
                 raise TextError("it is damaged: gzip cannot unpack it") from None
             if text:
                 yield text
