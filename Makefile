@@ -29,7 +29,7 @@ test-deps: ## what Debian must provide for some tests (needs root)
 	@[ -e /etc/postgresql-common/createcluster.conf ] || { mkdir -p /etc/postgresql-common && \
 	  echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf; }
 	@apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-	  chromium docker-compose logrotate openssh-client openssh-server pebble postgresql postgresql-contrib redis-server zstd
+	  chromium docker-compose logrotate openssh-client openssh-server pebble postgresql postgresql-contrib redis-server ripgrep zstd
 
 faults: .venv/ready ## all moments of all faults (long)
 	@$(BIN)/python -m pytest -m faults -n 2 --dist loadgroup

@@ -43,6 +43,12 @@ def _certificates() -> Iterable[Row]:
     return certificates.rows()
 
 
+def _logs() -> Iterable[Row]:
+    from benchmarks import logs  # noqa: PLC0415  the same
+
+    return logs.rows()
+
+
 _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "parsing": parsing.rows,
     "health_check": health_check.rows,
@@ -52,6 +58,7 @@ _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "retention": _retention,
     "security": _security,
     "certificates": _certificates,
+    "logs": _logs,
 }
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ _NOT_IN_A_SANDBOX = [
         "reason": "the sandbox's object store knows neither versions, encryption nor policies",
         "owner": "Security",
     },
+    {"check": "logs.rotation", "reason": "a sandbox's logs are as old as itself", "owner": "DevOps"},
     {"check": "audit.packages", "reason": "the machine below a sandbox is its owner's matter", "owner": "DevOps"},
     {"check": "scan.pip_audit", "reason": "a sandbox does not reach PyPI's advisories", "owner": "Security"},
     {"check": "scan.safety", "reason": "a sandbox has no key of safety's", "owner": "Security"},

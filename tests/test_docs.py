@@ -9,6 +9,7 @@ from tdev_operators.core.backup.proof.mutants import MUTANTS
 from tdev_operators.core.database import check_names
 from tdev_operators.core.evolution.recovery import check_names as evolution_recovery
 from tdev_operators.core.health.registry import all_checks
+from tdev_operators.core.logs import check_names as logs
 from tdev_operators.core.security import check_names as security
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -46,6 +47,11 @@ def test_every_result_of_a_scan_stands_on_its_page():
 def test_every_result_of_a_recovery_of_the_evolution_stands_on_its_page():
     page = (REPOSITORY / "docs" / "evolution-recovery.md").read_text(encoding="utf-8")
     assert [name for name, about in evolution_recovery.ABOUT.items() if f"| `{name}` | {about} |" not in page] == []
+
+
+def test_every_result_about_logs_stands_on_its_page():
+    page = (REPOSITORY / "docs" / "logs.md").read_text(encoding="utf-8")
+    assert [name for name, about in logs.ABOUT.items() if f"| `{name}` | {about} |" not in page] == []
 
 
 def test_no_page_links_to_what_is_not_there():

@@ -1,6 +1,7 @@
 """Commands on hosts: here and over a real sshd, by the same expectations; AWS SSM against moto."""
 
 import getpass
+import gzip
 import json
 import os
 import socket
@@ -158,15 +159,13 @@ def test_bytes_of_a_stream_arrive_as_they_are(host: StreamingHost, tmp_path: Pat
 
 
 def test_a_stream_that_ends_badly_says_so_at_its_end(host: StreamingHost) -> None:
-    got = b""
-    script = "echo begun; echo no room >&2; exit 3"
+    got: list[bytes] = []
     with (
-        pytest.raises(CommandFailedError, match="^The command sh .*ended with status 3: .*no room"),
-        host.stream(["sh", "-c", script]) as chunks,
+        host.stream(["sh", "-c", "echo begun; echo no room >&2; exit 3"]) as chunks,
+        pytest.raises(CommandFailedError, match=r"^The command sh .*ended with status 3: .*no room"),
     ):
-        for chunk in chunks:
-            got += chunk
-    assert got == b"begun\n"
+        got.extend(chunks)
+    assert b"".join(got) == b"begun\n"
 
 
 def test_much_on_the_other_stream_holds_a_stream_up_in_no_way(host: StreamingHost) -> None:
@@ -176,7 +175,7 @@ def test_much_on_the_other_stream_holds_a_stream_up_in_no_way(host: StreamingHos
 
 def test_a_stream_of_a_command_that_is_not_there_is_an_input_error(host: StreamingHost) -> None:
     with (
-        pytest.raises(InputError, match="^There is no command no-such-command-here on th"),
+        pytest.raises(InputError, match=r"^There is no command no-such-command-here on th"),
         host.stream(["no-such-command-here"]) as chunks,
     ):
         list(chunks)
@@ -194,10 +193,33 @@ def test_who_stops_reading_a_stream_stops_its_command(host: StreamingHost, tmp_p
 
 def test_a_stream_that_goes_on_too_long_is_ended(host: StreamingHost) -> None:
     with (
-        pytest.raises(TargetTimeoutError, match="^The command sh .*did not end within 1 s and was killed"),
+        pytest.raises(TargetTimeoutError, match=r"^The command sh .*did not end within 1 s and was killed"),
         host.stream(["sh", "-c", "echo x; sleep 60"], timeout_seconds=1) as chunks,
     ):
         assert list(chunks) == [b"x\n"]
+
+
+def test_logs_are_read_over_it_and_a_link_is_not_followed(host: StreamingHost, tmp_path: Path) -> None:
+    from tdev_operators.core.logs.counting import Window
+    from tdev_operators.core.logs.patterns import Patterns
+    from tdev_operators.core.logs.reading import Job, read_host
+
+    line = "2026-11-23T09:00:00.123Z ERROR engine no room for {}\n"
+    text = "".join(line.format(number) for number in range(60_000))
+    (tmp_path / "a b.log").write_text(text)
+    (tmp_path / "old.log.2.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "link.log").symlink_to("/etc/passwd")
+    job = Job(Patterns.of({"errors": "ERROR"}), Window(0, 10**9), (b"an ERROR",), time.monotonic() + 60)
+    source = read_host(host, str(tmp_path), (), job)
+    assert source.skipped == {}
+    assert {name[-12:]: seen.tally.total("errors").lines for name, seen in source.read.items()} == {
+        f"{tmp_path}: a b.log"[-12:]: 60_000,
+        f"{tmp_path}: old.log.2.gz"[-12:]: 60_000,
+    }
+    again = read_host(host, str(tmp_path), source.tokens, job)
+    assert {seen.lines for seen in again.read.values()} == {0}
+    with pytest.raises(InputError, match="cannot be read"):
+        read_host(host, f"{tmp_path}/missing", (), job)
 
 
 def test_messages_come_in_english(host: Host) -> None:

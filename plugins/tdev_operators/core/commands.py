@@ -19,6 +19,7 @@ from tdev_operators.core.processes import Child, ProcessGroup, ended, environmen
 MIB = 1024 * 1024
 
 _CHUNK_BYTES = 64 * 1024
+_STREAM_BYTES = 256 * 1024
 # A daemon that left the group may hold the streams open for ever; what the command itself printed is read by then.
 _LEFTOVER_GRACE_SECONDS = 1.0
 _TICK_SECONDS = 0.1
@@ -126,7 +127,7 @@ def streaming(argv: Sequence[str], *, timeout_seconds: float, install_hint: str 
                             "it waits for, or give it more time."
                         )
                     for stream in ready:
-                        chunk = os.read(out.fileno() if stream is out else err.fileno(), MIB)
+                        chunk = os.read(out.fileno() if stream is out else err.fileno(), _STREAM_BYTES)
                         if not chunk:
                             selector.unregister(stream)
                         elif stream is out:

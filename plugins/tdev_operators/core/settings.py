@@ -31,6 +31,7 @@ from tdev_operators.core.evolution.recovery.settings import EvolutionRecoverySet
 from tdev_operators.core.evolution.review.settings import EvolutionReviewSettings
 from tdev_operators.core.failover.settings import FailoverSettings
 from tdev_operators.core.health.settings import HealthSettings
+from tdev_operators.core.logs.settings import LogSettings
 from tdev_operators.core.memory.settings import MemoryReliefSettings
 from tdev_operators.core.recovery.settings import RecoverySettings
 from tdev_operators.core.reporting.settings import AlertSettings, Silence
@@ -151,12 +152,6 @@ class TlsSettings(Section):
     """`[tls]`: whom to trust beside the system's authorities: the path of a PEM file, empty for nobody."""
 
     ca_file: str = ""
-
-
-class LogSettings(Section):
-    """`[logs]`: where the maintained system writes its logs, on each of its hosts."""
-
-    directory: FilePath
 
 
 class AgentSettings(Section):

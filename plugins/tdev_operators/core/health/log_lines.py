@@ -27,6 +27,7 @@ class LogFile:
     path: str
     modified: datetime
     size_bytes: int
+    inode: int = 0
 
     @property
     def compressed(self) -> bool:
@@ -49,16 +50,16 @@ def log_files(host: Host, directory: str) -> tuple[list[LogFile], list[str]]:
     """
     # A trailing slash, so that a folder that is a link is followed; no hidden files: those are being written.
     argv = ["find", f"{directory.rstrip('/')}/", "-maxdepth", "1", "-type", "f", "-name", "*.log*", "!", "-name", ".*"]
-    ended = host.run([*argv, "-printf", r"%T@ %s %p\0"], timeout_seconds=_SECONDS)
+    ended = host.run([*argv, "-printf", r"%T@ %s %i %p\0"], timeout_seconds=_SECONDS)
     if ended.exit_status != 0:
         raise InputError(f"The log folder {directory} of {host.name} cannot be read: {_complaint(ended.stderr)}.")
     files, odd = [], []
     for entry in filter(None, ended.stdout.split("\0")):
-        modified, size, path = entry.split(" ", 2)
+        modified, size, inode, path = entry.split(" ", 3)
         if not path.isprintable():
             odd.append(path)
             continue
-        files.append(LogFile(path, datetime.fromtimestamp(float(modified), UTC), int(size)))
+        files.append(LogFile(path, datetime.fromtimestamp(float(modified), UTC), int(size), int(inode)))
     if not files and not odd:
         raise InputError(f"The log folder {directory} of {host.name} holds no log; check [logs] directory.")
     return sorted(files, key=lambda file: file.modified, reverse=True), odd

@@ -20,6 +20,7 @@ from tdev_operators.core.database import check_names as database
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.evolution.recovery import check_names as evolution_recovery
 from tdev_operators.core.evolution.review import looks as review
+from tdev_operators.core.logs import check_names as logs
 from tdev_operators.core.memory import check_names as memory
 from tdev_operators.core.security import check_names as security
 from tdev_operators.core.verdicts import CheckResult
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 # What other items than the health check report.
 _NAMED = (
-    *(application.is_named, certificates.is_named, compliance.is_named, database.is_named, security.is_named),
-    *(evolution_recovery.is_named, memory.is_named, review.is_named),
+    *(application.is_named, certificates.is_named, compliance.is_named, database.is_named, evolution_recovery.is_named),
+    *(logs.is_named, memory.is_named, review.is_named, security.is_named),
 )
 AREAS = ("infrastructure", "evolution", "agents", "database", "api", "security")
 
@@ -79,7 +80,7 @@ def refuse_unknown_names(settings: "Settings", known: Iterable[str]) -> None:
     Raises:
         SettingsError: one sentence an entry.
     """
-    names = tuple(known)
+    names = (*known, *logs.names_of(settings))
     switched_off = [entry.check for entry in settings.out_of_scope]
     wrong = [
         f"{table}: no check is named {pattern!r}; write a check's name (database.dead_tuples) or an area (database.*)."

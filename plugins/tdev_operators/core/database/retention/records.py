@@ -17,7 +17,13 @@ _SPARE_DAYS = 7
 
 def kept_days(settings: Settings) -> int:
     """Return for how many days samples stay: as the settings say, or as long as somebody compares with them."""
-    needed = max(settings.capacity.history_days, look_back_days(settings.performance), LOOK_BACK.days, REMEMBERED.days)
+    needed = max(
+        settings.capacity.history_days,
+        look_back_days(settings.performance),
+        LOOK_BACK.days,
+        REMEMBERED.days,
+        settings.logs.analysis.baseline_days + 2,
+    )
     return max(settings.retention.maintenance_records_days, needed + _SPARE_DAYS)
 
 

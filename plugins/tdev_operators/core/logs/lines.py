@@ -1,0 +1,152 @@
+"""What a block of lines says about itself: where lines begin, when they were written, how bad they are.
+
+A line is `2026-11-23T09:00:00.123Z LEVEL component message` (a blank may stand in place of the T). Moments are minutes
+since 1970. Nothing here works line by line: lines of one minute follow each other, and a block has few minutes.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+NO_TIME = -1
+_NEWLINE, _BLANK = 10, 32
+_STAMP_BYTES = 16  # 2026-11-23T09:00
+_LONGEST_STAMP = 40
+_DATE_BYTES = 11  # with the T, or the blank, behind it
+# A figure is 0x30 to 0x39: its upper half is told by a mask.
+_DATE_MASK, _DATE = (int.from_bytes(each, "little") for each in (b"\xf0\xf0\xf0\xf0\xff\xf0\xf0\xff", b"0000-00-"))
+_TIME_MASK = int.from_bytes(b"\xf0\xf0\xff\xf0\xf0\xff\xf0\xf0", "little")
+_TIMES = tuple(int.from_bytes(each, "little") for each in (b"00T00:00", b"00 00:00"))
+
+LEVELS = {ord(name[0]): name for name in ("TRACE", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "FATAL")}
+OTHER = "other"
+_BAD = (ord("W"), ord("E"), ord("C"), ord("F"))
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of a block, which ends with a line's end.
+
+    Stretch i begins at line `stretches[i]` and has the minute `minutes[i]`; lines without a stamp belong to the line
+    before them. `impossible` counts stamps that are no moment (a 31st of February). `stamp_bytes` is the length of a
+    stamp, 0 where there is none; `letters` are the first ones of the stamped lines' levels, 0 where none stands behind
+    the stamp.
+    """
+
+    text: Bytes
+    starts: Numbers
+    ends: Numbers
+    stretches: Numbers
+    minutes: Numbers
+    stamped: Numbers
+    letters: Bytes
+    impossible: int
+    stamp_bytes: int
+
+    @property
+    def unstamped(self) -> int:
+        """How many lines bear no time of their own."""
+        return len(self.starts) - len(self.stamped) + self.impossible
+
+    def stretch_of(self, lines: Numbers) -> Numbers:
+        """Return the stretch that each line lies in."""
+        return np.searchsorted(self.stretches, lines, "right") - 1
+
+    def lengths(self) -> Numbers:
+        """Return how many lines each stretch has."""
+        return np.diff(self.stretches, append=len(self.starts))
+
+    def bad_lines(self) -> Numbers:
+        """Return the lines of level WARNING and worse."""
+        bad = self.letters == _BAD[0]
+        for letter in _BAD[1:]:
+            bad |= self.letters == letter
+        found: Numbers = self.stamped[bad]
+        return found
+
+
+def line_ends(block: memoryview, mask: npt.NDArray[np.bool_]) -> Numbers:
+    """Return the offsets of a block's line ends; `mask` is room for as many bytes."""
+    room = mask[: len(block)]
+    np.equal(np.frombuffer(block, np.uint8), _NEWLINE, out=room)
+    return np.flatnonzero(room)
+
+
+def lines_of(block: memoryview, ends: Numbers, *, planted: int = 0, before: int = NO_TIME) -> Lines:
+    """Look at a block's lines. The first `planted` ones have no time; `before` is the minute of the line before."""
+    text = np.frombuffer(block, np.uint8)
+    starts = np.empty(len(ends), np.int64)
+    if len(starts):
+        starts[0] = 0
+        starts[1:] = ends[:-1] + 1
+    first, second, whole = _stamps(block, starts)
+    stamped = np.arange(whole) if len(first) == whole else np.empty(0, np.int64)
+    is_stamp = (first & np.uint64(_DATE_MASK)) == np.uint64(_DATE)
+    times = second & np.uint64(_TIME_MASK)
+    is_stamp &= (times == np.uint64(_TIMES[0])) | (times == np.uint64(_TIMES[1]))
+    is_stamp[:planted] = False
+    if not is_stamp.all():
+        stamped = np.flatnonzero(is_stamp)
+        first, second = first[stamped], second[stamped]
+    stretches, minutes, impossible = _stretches(first, second, stamped)
+    stretches = np.concatenate(([0, planted] if planted else [0], stretches))
+    minutes = np.concatenate(([NO_TIME, before] if planted else [before], minutes))
+    stamp_bytes = _stamp_bytes(block, starts, stamped)
+    letters = _letters(text, starts[stamped] + stamp_bytes) if stamp_bytes else np.zeros(len(stamped), np.uint8)
+    return Lines(text, starts, ends, stretches, minutes, stamped, letters, impossible, stamp_bytes)
+
+
+def _letters(text: Bytes, blanks: Numbers) -> Bytes:
+    blanks = np.minimum(blanks, len(text) - 2)
+    letters = text[blanks + 1]
+    letters[text[blanks] != _BLANK] = 0
+    return letters
+
+
+def _stamps(block: memoryview, starts: Numbers) -> tuple[Any, Any, int]:
+    """Return the first eight bytes of each line and the next eight, as numbers, and how many lines have so many."""
+    whole = int(np.searchsorted(starts, len(block) - _STAMP_BYTES, "right")) if len(block) >= _STAMP_BYTES else 0
+    if not whole:
+        none = np.empty(0, np.uint64)
+        return none, none, 0
+    eights = np.ndarray((len(block) - 7,), np.dtype("<u8"), buffer=block, strides=(1,))
+    return eights[starts[:whole]], eights[starts[:whole] + 8], whole
+
+
+def _stretches(first: Any, second: Any, stamped: Numbers) -> tuple[Numbers, Numbers, int]:
+    """Return where the minute changes, the minutes, and how many stamps are no moment (those change nothing)."""
+    if not len(stamped):
+        return np.empty(0, np.int64), np.empty(0, np.int64), 0
+    changes = np.flatnonzero((first[1:] != first[:-1]) | (second[1:] != second[:-1])) + 1
+    changes = np.concatenate(([0], changes))
+    found = map(_minute, first[changes].tolist(), second[changes].tolist())
+    minutes = np.fromiter(found, np.int64, len(changes))
+    real = minutes != NO_TIME
+    impossible = 0 if real.all() else int(np.diff(changes, append=len(stamped))[~real].sum())
+    return stamped[changes[real]], minutes[real], impossible
+
+
+@lru_cache(maxsize=20_000)
+def _minute(first: int, second: int) -> int:
+    text = first.to_bytes(8, "little") + second.to_bytes(8, "little")
+    try:
+        year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
+        moment = datetime(year, month, day, int(text[11:13]), int(text[14:16]), tzinfo=UTC)
+    except ValueError:
+        return NO_TIME
+    return int(moment.timestamp()) // 60
+
+
+def _stamp_bytes(block: memoryview, starts: Numbers, stamped: Numbers) -> int:
+    """Return the length of the first stamp; the others of a block are written by the same program."""
+    if not len(stamped):
+        return 0
+    start = int(starts[stamped[0]])
+    return max(0, bytes(block[start : start + _LONGEST_STAMP]).find(b" ", _DATE_BYTES))
