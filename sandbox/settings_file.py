@@ -29,6 +29,8 @@ _OF_THIS_MACHINE = {
 }
 # Its PostgreSQL has no contrib, so that nothing can be measured there.
 _ESTIMATES = {"indexes": {"rebuild_on_estimate": True}}
+# Its object store ignores If-Match.
+_STORE = {"optimiser": {"pause_evolution": True}}
 _NOT_IN_A_SANDBOX = [
     {
         "check": "backup.protection",
@@ -59,7 +61,7 @@ def write_settings(file: Path, differences: Mapping[str, Any]) -> None:
     """Write the settings file: tables are merged key by key, everything else is replaced."""
     shipped = tomllib.loads((REPOSITORY / "include" / "tdev.toml").read_text(encoding="utf-8"))
     merged = _merged(
-        _merged(shipped, {"health": _OF_THIS_MACHINE, "care": _ESTIMATES, "out_of_scope": _NOT_IN_A_SANDBOX}),
+        _merged(shipped, {"health": _OF_THIS_MACHINE, "care": _ESTIMATES, "agents": _STORE, "out_of_scope": _NOT_IN_A_SANDBOX}),
         differences,
     )
     file.touch(mode=0o600)

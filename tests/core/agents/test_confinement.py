@@ -37,6 +37,7 @@ def test_every_barrier_holds_here():
     assert "seccomp" in held.made_of
 
 
+@pytest.mark.seeded(3)
 @pytest.mark.parametrize(("without", "missed"), SABOTAGE, ids=lambda value: "-".join(sorted(value)))
 def test_one_that_is_left_out_is_found(without, missed):
     with House(LIMITS, without=without) as house:
@@ -90,6 +91,7 @@ def test_without_landlock_no_file_is_opened_at_all(package_for_all):
     assert "Error" in cold.data["error"]
 
 
+@pytest.mark.seeded(4)
 @pytest.mark.parametrize(
     ("source", "said"),
     [

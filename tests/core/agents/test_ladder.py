@@ -200,6 +200,7 @@ TRICKS = {
 }  # fmt: skip
 
 
+@pytest.mark.seeded(9)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_agent_is_left_alone_and_says_why(house, name):
     source, why = HOSTILE[name]
@@ -210,6 +211,7 @@ def test_a_hostile_agent_is_left_alone_and_says_why(house, name):
     assert done.refusal.isprintable()
 
 
+@pytest.mark.seeded(8)
 @pytest.mark.parametrize("measure", ["source", "footprint"])
 @pytest.mark.parametrize("name", TRICKS)
 def test_a_trick_keeps_what_would_be_wrong_away(house, name, measure):
@@ -248,7 +250,7 @@ def test_pydantic_models_are_loaded_from_where_the_settings_say_and_keep_their_f
     assert "model_of_it" not in done.source
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 def test_the_sandboxs_agents_get_smaller(house, number):
     source = agent_source("ladder", number, 6300).source
     done = optimise(house, source, RULES, Goal(6.0, 6.5, 3.0))

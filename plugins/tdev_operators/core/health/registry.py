@@ -12,6 +12,7 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from tdev_operators.core.agents import check_names as agents
 from tdev_operators.core.backup import check_names as backup
 from tdev_operators.core.certificates import check_names as certificates
 from tdev_operators.core.compliance import check_names as compliance
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tdev_operators.core.settings import Settings
 
 # What other items than the health check report.
-_NAMED = (certificates.is_named, compliance.is_named, database.is_named, security.is_named)
+_NAMED = (agents.is_named, certificates.is_named, compliance.is_named, database.is_named, security.is_named)
 AREAS = ("infrastructure", "evolution", "agents", "database", "api", "security")
 
 # The check that says whether a target can be reached at all: the root cause when others could not look.
