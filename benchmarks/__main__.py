@@ -43,6 +43,12 @@ def _certificates() -> Iterable[Row]:
     return certificates.rows()
 
 
+def _agents() -> Iterable[Row]:
+    from benchmarks import agents  # noqa: PLC0415  the same
+
+    return agents.rows()
+
+
 _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "parsing": parsing.rows,
     "health_check": health_check.rows,
@@ -52,6 +58,7 @@ _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "retention": _retention,
     "security": _security,
     "certificates": _certificates,
+    "agents": _agents,
 }
 
 if __name__ == "__main__":

@@ -56,12 +56,19 @@ _NOT_IN_A_SANDBOX = [
     {"check": "scan.dependency_check", "reason": "a sandbox has no copy of the NVD", "owner": "Security"},
 ]
 
+_OF_A_SANDBOX = {
+    "health": _OF_THIS_MACHINE,
+    "care": _ESTIMATES,
+    "agents": _STORE,
+    "out_of_scope": _NOT_IN_A_SANDBOX,
+}
+
 
 def write_settings(file: Path, differences: Mapping[str, Any]) -> None:
     """Write the settings file: tables are merged key by key, everything else is replaced."""
     shipped = tomllib.loads((REPOSITORY / "include" / "tdev.toml").read_text(encoding="utf-8"))
     merged = _merged(
-        _merged(shipped, {"health": _OF_THIS_MACHINE, "care": _ESTIMATES, "agents": _STORE, "out_of_scope": _NOT_IN_A_SANDBOX}),
+        _merged(shipped, _OF_A_SANDBOX),
         differences,
     )
     file.touch(mode=0o600)

@@ -144,7 +144,10 @@ HOSTILE = {
     "syntax error": ("def f(:\n    pass\n" + AGENT, "does not parse (line 1"),
     "null byte": ("x = 1\0\n" + AGENT, "does not parse"),
     "endless at load": ("while True:\n    pass\n" + AGENT, "processor time"),
-    "endless in a call": (AGENT.replace("return json", "while True: pass\n    return json"), "comes to an end"),
+    "endless in a call": (
+        AGENT + "".join(f"\ndef loop_{n}(x=1):\n    while True:\n        x += 1\n" for n in range(3)),
+        "do not come to an end",
+    ),
     "sleeps": ("import time\ntime.sleep(99)\n" + AGENT, "did not end within"),
     "fork bomb": ("import os\nwhile True:\n    os.fork()\n" + AGENT, "PermissionError"),
     "threads": ("import threading\nthreading.Thread(target=print).start()\n" + AGENT, "cannot be loaded"),
@@ -196,6 +199,9 @@ TRICKS = {
         ":\n    a: int = 1\n\n\ndef g(x=1):\n    return E.A, N(x)\n", ()),
     "properties": (AGENT + "\n    @property\n".replace("    @", "class P:\n    @") + "    def p(self):\n        return 4\n", ()),
     "async": (AGENT + "\nimport asyncio\nasync def later(x=1):\n    await asyncio.sleep(0)\n    return x\n", ()),
+    "waits for what never comes": (
+        AGENT + "\nimport asyncio\ndef wait(x=1):\n    async def inner():\n        await asyncio.Queue().get()\n"
+        "    return asyncio.run(inner())\n", ()),
     "prints and logs": (AGENT + "\nimport logging\ndef g(x=1):\n    print(x)\n    logging.warning('%s', x)\n", ()),
 }  # fmt: skip
 

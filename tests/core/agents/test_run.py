@@ -211,7 +211,7 @@ def ignoring(database, s3_server):
 @pytest.fixture(autouse=True)
 def _quick(request, monkeypatch):
     """Let agents be made smaller without trying them, in tests that are about writing."""
-    if not request.function.__name__ in WHOLE:
+    if request.function.__name__ not in WHOLE:
         _without_confinement(monkeypatch)
 
 
@@ -241,7 +241,7 @@ def test_an_agent_is_written_registered_and_kept_and_taken_back(heeding):
     after = world.stored(name)
     assert len(after) <= 6.0 * 1024 < len(former)
     assert world.agrees(name)
-    size, hashes, stable = world.row(name)
+    _, hashes, stable = world.row(name)
     assert hashes[:-1] == [sha256(former)]
     assert stable == [True, True]
     head = world.client.head_object(Bucket=world.agents, Key=f"{name}/1.0.0.py")

@@ -14,6 +14,8 @@ from tdev_operators.core.errors import ProofFailedError
 
 KB = 1024  # as T-Developer's registry counts
 
+# An odd argument may make an honest function wait for ever, and does so again when it is smaller.
+_MOST_ENDLESS = 2
 _FEWEST_CALLS = 3  # of different callables and places; with fewer nothing was tried
 
 
@@ -108,8 +110,8 @@ class _Climb:
             refuse_differences(covered, self.original)
         except ProofFailedError as error:
             raise ProofFailedError(f"it is not the same twice: {error}") from None
-        if self.original.endless or covered.endless:
-            raise ProofFailedError("not every call of it comes to an end")
+        if self.original.endless > _MOST_ENDLESS:
+            raise ProofFailedError(f"{self.original.endless} functions of it do not come to an end")
         if len(self.original.calls) < _FEWEST_CALLS:
             raise ProofFailedError("nothing in it can be called")
         self.coverage = covered.coverage_percent

@@ -29,7 +29,9 @@ from tdev_operators.core.agents.confinement.values import digest, state_of, told
 
 FILE = "<agent>"
 
-_CALL_SECONDS = 0.4  # of processor time; then it counts as endless, and is not called again
+# Of processor time, and of the clock, for one that waits for what never comes. Then a call counts as endless, and that
+# function is not called again.
+_CALL_SECONDS, _WAIT_SECONDS = 0.4, 1.0
 _ENDLESS = "endless"
 _CODE_FLAGS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _SKIPPED = ("__class__", "__init_subclass__", "__new__", "__del__", "__subclasshook__", "__class_getitem__")
@@ -67,7 +69,6 @@ def race(asked: Mapping[str, Any]) -> dict[str, Any]:
                 return {"before": None, "after": None}
             makers.append(maker)
         taken: tuple[list[float], list[float]] = ([], [])
-        gc.disable()
         for turn in range(2 * _ROUNDS):
             maker = makers[turn % 2]
             began = time.perf_counter()
@@ -234,7 +235,7 @@ class _Recording:
         _set_chance()
         before = self.printed.tell()
         answer: Any = None
-        signal.setitimer(signal.ITIMER_VIRTUAL, _CALL_SECONDS)
+        _set_timers(_CALL_SECONDS, _WAIT_SECONDS)
         try:
             try:
                 answer = function(*arguments, **named)
@@ -250,7 +251,7 @@ class _Recording:
         except (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError) as error:
             text = f"raised {type(error).__name__}"
         finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            _set_timers(0, 0)
         self.printed.seek(before)
         self._note(name, f"{text} | {self.printed.read()}")
         return answer
@@ -284,6 +285,12 @@ def _bound(made: Any, method: str) -> Callable[..., Any]:
 
 def _set_chance() -> None:
     random.seed(20_261_130)
+
+
+def _set_timers(processor: float, clock: float) -> None:
+    """Let them ring, and again: what cleans up after the first may hang as well."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, processor, processor)
+    signal.setitimer(signal.ITIMER_REAL, clock, clock)
 
 
 def _lines_of_functions(code: types.CodeType, *, inside: bool = False) -> Iterator[int]:
@@ -330,6 +337,8 @@ def _quiet(recording: _Recording) -> Iterator[None]:
         raise _EndlessError
 
     signal.signal(signal.SIGVTALRM, over)
+    signal.signal(signal.SIGALRM, over)
+    gc.disable()  # what is said when something is collected would be said at another call each time
     logging.raiseExceptions = False
     warnings.simplefilter("ignore")
     with contextlib.redirect_stdout(recording.printed), contextlib.redirect_stderr(recording.printed):
