@@ -1,6 +1,7 @@
 """No wrong optimisation: each rung of the ladder catches its own, and hostile agents are left alone with a reason."""
 # ruff: noqa: E501  a source in a line
 
+import re
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def test_by_footprint_what_instances_hold_counts(house):
         (lambda s: s.replace("import json\n", "") + "#", "does not come out as before"),
         (lambda s: s + "# longer\n", "brings nothing"),
         (lambda s: s.replace("# It weighs values.", "raise OSError"), "cannot be loaded"),
-        (lambda s: s.replace("# It weighs values.", "while 1: 0"), "processor time"),
+        (lambda s: s.replace("# It weighs values.", "while 1: 0"), "processor time|did not end"),
         (lambda s: s.replace("# It weighs values.\n", "").replace("        0.6", "        6"), "doctests fail"),
         (lambda s: s.replace("    return Weigher()", "    for _ in range(99):Weigher\n    return Weigher()")
             .replace("# It weighs values.\n", "").replace("import calendar\n", ""), "making one takes"),
@@ -113,8 +114,8 @@ def test_a_wrong_pass_is_taken_back(house, monkeypatch, change, why):
     assert change(AGENT) != AGENT
     done = optimise(house, AGENT, rules, goal)
     assert done.source is None
-    assert why in done.rolled_back["wrong"], done.rolled_back
-    assert why in done.refusal
+    assert re.search(why, done.rolled_back["wrong"]), done.rolled_back
+    assert done.rolled_back["wrong"] in done.refusal
 
 
 def test_what_the_pass_says_of_itself_is_enough_to_take_it_back(house, monkeypatch):
@@ -143,7 +144,7 @@ WRITE = (
 HOSTILE = {
     "syntax error": ("def f(:\n    pass\n" + AGENT, "does not parse (line 1"),
     "null byte": ("x = 1\0\n" + AGENT, "does not parse"),
-    "endless at load": ("while True:\n    pass\n" + AGENT, "processor time"),
+    "endless at load": ("while True:\n    pass\n" + AGENT, "processor time|did not end"),
     "endless in a call": (
         AGENT + "".join(f"\ndef loop_{n}(x=1):\n    while True:\n        x += 1\n" for n in range(3)),
         "do not come to an end",
@@ -162,13 +163,13 @@ HOSTILE = {
     "floods": (WRITE + "for _ in range(99): write(b'x' * 99999)\n" + AGENT, "more than"),
     "chance": (AGENT.replace("self.seen = 0", "self.seen = __import__('os').urandom(4)"), "not the same twice"),
     "clock": (AGENT.replace("return round(", "import time\n        return time.time() + round("), "not the same twice"),
-    "reads its own source": ("import inspect\n" + AGENT, "looks at itself (inspect)"),
-    "reads its frame": ("import sys\nsys._getframe()\n" + AGENT, "looks at itself (_getframe)"),
+    "reads its own source": ("import inspect\n" + AGENT, "looks at itself (inspect"),
+    "reads its frame": ("import sys\nsys._getframe()\n" + AGENT, "looks at itself (_getframe"),
     "nothing to call": ("x = 1\n", "nothing in it can be called"),
     "mostly never run": (AGENT + "\ndef deep(x):\n    if x == 'the word':\n" + "        x += 1\n" * 30, "run through"),
     "not there": ("import module_that_is_not_there\n" + AGENT, "ModuleNotFoundError"),
     "forges an answer": (
-        WRITE + 'write(b\'{"error":"","names":[],"calls":[],"doctests":[0,0],"ran":1,"lines":1,"endless":0,'
+        WRITE + 'write(b\'{"error":"","names":[],"calls":[],"doctests":[0,0],"ran":1,"lines":1,"endless":[],'
         '"footprint":null,"instance":null}\')\nos._exit(0)\n' + AGENT,
         "nothing in it can be called",
     ),
@@ -212,7 +213,7 @@ def test_a_hostile_agent_is_left_alone_and_says_why(house, name):
     source, why = HOSTILE[name]
     done = optimise(house, source, RULES, EVERY_PASS)
     assert done.source is None
-    assert why in done.refusal, done.refusal
+    assert re.search(why.replace("(", r"\("), done.refusal), done.refusal
     assert not Path("/tmp/tdev-agent-was-here").exists()
     assert done.refusal.isprintable()
 

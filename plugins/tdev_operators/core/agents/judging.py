@@ -140,7 +140,7 @@ def _details(work: Work, smaller: Mapping[str, Optimised], refused: Mapping[str,
             f"{', '.join(done.passes)}; {done.asked} answers the same over {done.coverage_percent:g} % of its lines"
             f"{f'; not written: {kept}' if kept else ''}"
         )
-        lines += [f"    {name} was taken back: {why}" for name, why in (done.rolled_back or {}).items()]
+        lines += [f"    {name} was taken back: {why}" for name, why in done.rolled_back.items()]
     lines += [f"{work.found[key].agent.label}: left alone, because {why}" for key, why in refused.items()]
     more = len(lines) - _MOST_LINES
     return [*lines[:_MOST_LINES], *([f"and {more} lines more"] if more > 0 else [])]

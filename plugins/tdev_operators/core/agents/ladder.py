@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tdev_operators.core.agents.confinement.house import House
@@ -48,7 +48,7 @@ class Optimised:
     source: str | None
     refusal: str = ""
     passes: tuple[str, ...] = ()
-    rolled_back: Mapping[str, str] = None  # type: ignore[assignment]
+    rolled_back: Mapping[str, str] = field(default_factory=dict)
     before: Sizes = Sizes(0)
     after: Sizes = Sizes(0)
     asked: int = 0
@@ -57,7 +57,7 @@ class Optimised:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON; `from_json` is the inverse."""
-        return {**asdict(self), "rolled_back": dict(self.rolled_back or {})}
+        return {**asdict(self), "rolled_back": dict(self.rolled_back)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Optimised":
@@ -84,7 +84,7 @@ def optimise(house: House, source: str, rules: OptimiserSettings, goal: Goal) ->
     try:
         climb = _Climb(house, source, rules, goal)
     except ProofFailedError as error:
-        return Optimised(None, str(error), rolled_back={}, before=size, after=size)
+        return Optimised(None, str(error), before=size, after=size)
     return climb.to_the_goal()
 
 
@@ -107,11 +107,12 @@ class _Climb:
         covered = self._record(source, cover=True)
         self.original = self._record(source)
         try:
-            refuse_differences(covered, self.original)
+            # Whoever is watched line by line is slower, so that other calls of it seem endless.
+            refuse_differences(covered, self.original, but=frozenset(covered.endless + self.original.endless))
         except ProofFailedError as error:
             raise ProofFailedError(f"it is not the same twice: {error}") from None
-        if self.original.endless > _MOST_ENDLESS:
-            raise ProofFailedError(f"{self.original.endless} functions of it do not come to an end")
+        if len(self.original.endless) > _MOST_ENDLESS:
+            raise ProofFailedError(f"{len(self.original.endless)} functions of it do not come to an end")
         if len(self.original.calls) < _FEWEST_CALLS:
             raise ProofFailedError("nothing in it can be called")
         self.coverage = covered.coverage_percent

@@ -15,7 +15,7 @@ from tdev_operators.core.agents.ladder import Goal, Optimised
 from tdev_operators.core.agents.settings import OptimiserSettings
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, TargetTimeoutError
 
-_PROGRAM = ("-m", "tdev_operators.core.agents.worker")
+_PROGRAM = ("-P", "-m", "tdev_operators.core.agents.worker")
 _START_SECONDS = 120.0
 _TRIES_A_PASS = 3  # it is recorded and raced; and the libraries take their time
 _ANSWER_BYTES = 4 * 1024 * 1024
@@ -111,7 +111,7 @@ class _Worker:
             return Optimised.from_json(self._conversation.ask({"source": source}, seconds=seconds))
         except _BROKEN as error:
             self.close()
-            return Optimised(None, f"what tries it broke: {error}", rolled_back={})
+            return Optimised(None, f"what tries it broke: {error}")
 
     def close(self) -> None:
         """End the process."""

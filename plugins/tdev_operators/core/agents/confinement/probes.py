@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import socket
 import time
@@ -146,12 +147,21 @@ def _processes(asked: Mapping[str, Any]) -> list[str]:
         if libc.process_vm_readv(parent, local, 1, local, 1, 0) < 0:
             raise OSError(ctypes.get_errno(), "process_vm_readv")
 
+    def through_a_descriptor() -> None:
+        reader, writer = os.pipe()
+        try:
+            fcntl.fcntl(reader, fcntl.F_SETOWN, worker)
+        finally:
+            os.close(reader)
+            os.close(writer)
+
     # A signal of number 0 asks whether it could be sent.
     found = [*_succeeds("its parent can be signalled", lambda: os.kill(parent, 0))] if parent else []
     return [
         *found,
         *_succeeds("the worker can be signalled", lambda: os.kill(worker, 0)),
         *_succeeds("every process can be signalled", lambda: os.kill(-1, 0)),
+        *_succeeds("a descriptor signals the worker", through_a_descriptor),
         *_succeeds("its parent was traced", attach),
         *_succeeds("its parent's memory was opened", memory),
         *_succeeds("its parent's memory was read", peek),

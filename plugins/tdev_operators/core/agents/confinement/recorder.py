@@ -100,7 +100,8 @@ class _Recording:
         self.module, self.constants, self.count, self.agents = module, list(constants), count, agents
         self.calls: list[tuple[str, str]] = []
         self.names: list[str] = []
-        self.error, self.endless = "", 0
+        self.error = ""
+        self.stuck: list[str] = []
         self.ran: set[int] = set()
         self.lines: set[int] = set()
         self.doctests: tuple[int, int] = (0, 0)
@@ -117,7 +118,7 @@ class _Recording:
             "ran": len(self.ran & self.lines),
             "lines": len(self.lines),
             "doctests": list(self.doctests),
-            "endless": self.endless,
+            "endless": self.stuck,
             "footprint": self.footprint,
             "instance": self.instance,
         }
@@ -246,8 +247,8 @@ class _Recording:
                 text = f"raised {told(error, self.module)}"
             text += f" | {told(arguments, self.module)} {told(named, self.module)}"
         except _EndlessError:
-            self.endless += 1
             answer, text = _ENDLESS, _ENDLESS
+            self.stuck.append(name.partition("#")[0])
         except (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError) as error:
             text = f"raised {type(error).__name__}"
         finally:

@@ -22,9 +22,11 @@ _PLAIN = (
     *("getpid", "gettid", "getuid", "geteuid", "getgid", "getegid", "uname", "getrusage", "times", "sched_yield"),
     *("sched_getaffinity", "setitimer", "getitimer", "exit", "exit_group"),
     *("poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait"),
-    *("pipe", "pipe2", "dup", "dup2", "dup3", "fcntl", "eventfd2", "shutdown"),
+    *("pipe", "pipe2", "dup", "dup2", "dup3", "eventfd2", "shutdown"),
 )
 _OPENING = ("open", "openat")
+# Not F_SETOWN and F_SETSIG: a descriptor would signal whom it is told to.
+_FCNTLS = (0, 1, 2, 3, 4, 1030)  # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC
 _IOCTLS = (0x5401, 0x5421, 0x5450, 0x5451)  # TCGETS, FIONBIO, FIONCLEX, FIOCLEX
 
 
@@ -57,8 +59,9 @@ class Filter:
             raise OSError(errno.ENOSYS, "libseccomp makes no filter")
         for name in (*_PLAIN, *(_OPENING if files else ())):
             self._allow(name)
-        for request in _IOCTLS:
-            self._allow("ioctl", _Compared(1, _EQUAL, request))
+        for name, requests in (("ioctl", _IOCTLS), ("fcntl", _FCNTLS)):
+            for request in requests:
+                self._allow(name, _Compared(1, _EQUAL, request))
         stream = _Compared(1, _MASKED, 0xF, socket.SOCK_STREAM)
         self._allow("socketpair", _Compared(0, _EQUAL, socket.AF_UNIX), stream)
         for name in ("sendto", "recvfrom"):

@@ -24,6 +24,8 @@ def told(value: Any, module: str, depth: int = _DEPTH) -> str:
         return f"<{kind.__qualname__}>"
     again = functools.partial(told, module=module, depth=depth - 1)
     name = f"{kind.__module__}.{kind.__qualname__}"
+    if isinstance(value, (RecursionError, MemoryError)):  # their texts depend on where it was too much
+        return name
     if isinstance(value, BaseException):
         return f"{name}({', '.join(map(again, value.args))})"
     if isinstance(value, enum.Enum):
