@@ -69,7 +69,6 @@ def test_its_life(house):
         ("weekly", "metric_cleanup", "30 3 * * 4"),
         ("weekly", "performance_tuning", "0 4 * * 3"),
         ("weekly", "security_audit", "0 4 * * 2"),
-        ("weekly", "security_audit", "0 4 * * 2"),
     ]
 
     with psycopg.connect(**system.control.conninfo("airflow"), autocommit=True) as metadata:

@@ -457,14 +457,15 @@ def test_what_time_did_not_suffice_for_is_told(heeding):
 
 def test_what_cannot_even_be_looked_at_is_left_alone_with_its_reason(heeding):
     world = heeding
-    gone, other, windows, large = (world.add(number) for number in range(1, 5))
+    gone, other, windows, large, latin = (world.add(number) for number in range(1, 6))
+    world.put(latin, b"# coding: latin-1\n" + world.stored(latin))
     world.client.delete_object(Bucket=world.agents, Key=f"{gone}/1.0.0.py")
     world.put(other, world.stored(other) + b"# changed past the registry\n")
     world.put(windows, world.stored(windows).replace(b"\n", b"\r\n"))
     world.put(large, b"#" * 40_000)
     _, result = world.optimise()
     text = "\n".join(result.details)
-    for why in ("not in the bucket", "knows another code", "another line end", "above 32 KB"):
+    for why in ("not in the bucket", "knows another code", "another line end", "above 32 KB", "it is iso-8859-1"):
         assert why in text, (why, text)
     assert result.verdict is Verdict.WARNING
     assert "left alone are above 6.5 KB" in result.summary

@@ -1,5 +1,7 @@
 """Which agents come close to their limit, by registry or bucket, and their sources as they stand there now."""
 
+import io
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -85,14 +87,20 @@ def candidates(ports: AgentPorts, settings: Settings, agents: list[Registered]) 
 def _read(agent: Registered, info: ObjectInfo, body: bytes | TdevError) -> Candidate:
     if isinstance(body, TdevError):
         return Candidate(agent, info.size_bytes, refusal=f"it cannot be read: {body}")
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return Candidate(agent, info.size_bytes, refusal="its source is no UTF-8")
-    if "\r" in text or text.startswith("\ufeff"):  # what is written back would differ in more than was proven
-        return Candidate(
-            agent, info.size_bytes, refusal="its source has another line end than a plain one, or a byte order mark"
-        )
+    if why := _odd_text(body):
+        return Candidate(agent, info.size_bytes, refusal=why)
     if sha256(body) != agent.code_hash:
         return Candidate(agent, info.size_bytes, refusal="the registry knows another code of it than what is stored")
     return Candidate(agent, info.size_bytes, body, info.etag)
+
+
+def _odd_text(body: bytes) -> str:
+    """Return why these bytes are not simply the text that is proven: what is written back must be read as that."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(body).readline)
+        text = body.decode()
+    except (SyntaxError, UnicodeDecodeError):
+        return "its source is no UTF-8"
+    if encoding != "utf-8":
+        return f"its source says that it is {encoding}, not plain UTF-8"
+    return "its source has another line end than a plain one" if "\r" in text else ""
