@@ -49,6 +49,12 @@ def _logs() -> Iterable[Row]:
     return logs.rows()
 
 
+def _agents() -> Iterable[Row]:
+    from benchmarks import agents  # noqa: PLC0415  the same
+
+    return agents.rows()
+
+
 _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "parsing": parsing.rows,
     "health_check": health_check.rows,
@@ -59,6 +65,7 @@ _ALL: dict[str, Callable[[], Iterable[Row]]] = {
     "security": _security,
     "certificates": _certificates,
     "logs": _logs,
+    "agents": _agents,
 }
 
 if __name__ == "__main__":

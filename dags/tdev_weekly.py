@@ -14,6 +14,8 @@ CRITICAL (something is broken) or UNKNOWN (nobody could look). Open the red item
 | `security_audit.judge` | something lies open, a finding is late, or nobody could look | read the report |
 | `performance_tuning.compare` | the database cannot be asked, or is a standby | see its log; clear it |
 | `performance_tuning.judge` | a configuration file would keep the database from starting, its pools do not fit, or nobody could look | read the report; `tdev_apply_tuning` applies what is recommended |
+| `agent_optimization.optimise` | registry, bucket or the backups bucket are away; what was begun is made good by the next try | see its log; clear it |
+| `agent_optimization.judge` | a barrier of the confinement gives way, so that nothing was executed; or time ran out | read the report: it names the barrier and what to change |
 | `metric_cleanup.clean` | database, store or ledger were away; what was removed so far is on the receipt | clear it: it goes on |
 | `metric_cleanup.report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
 | `metric_cleanup.judge` | a table was refused, rows were held by somebody, or a proof failed | read the report: it says what stays, and why |
@@ -26,6 +28,7 @@ Started by hand, the form asks which items to do. Scheduled runs do what their s
 from airflow.sdk import DAG
 
 from tdev_operators.core.calendar_slots import Calendar, Slot
+from tdev_operators.operators.agent_care import AgentOptimiseOperator
 from tdev_operators.operators.backup import FullBackupOperator
 from tdev_operators.operators.database_care import DatabaseCareOperator, care_form
 from tdev_operators.operators.items import CloseRunOperator, Item
@@ -41,6 +44,7 @@ CALENDAR = Calendar(
         "full_backup": Slot("0 3 * * 1", minutes=120, priority="high", owner="DevOps"),
         "security_audit": Slot("0 4 * * 2", minutes=60, priority="high", owner="Security"),
         "performance_tuning": Slot("0 4 * * 3", minutes=120, priority="medium", owner="Engineering"),
+        "agent_optimization": Slot("0 5 * * 3", minutes=60, priority="medium", owner="Engineering"),
         "metric_cleanup": Slot("30 3 * * 4", minutes=60, priority="medium", owner="DBA"),
         "database_optimization": Slot("0 4 * * 4", minutes=60, priority="medium", owner="DBA"),
     },
@@ -48,7 +52,7 @@ CALENDAR = Calendar(
 
 with DAG(
     dag_id="tdev_weekly",
-    description="Every week: full back-up with its proof, security audit, tuning drift, old rows, care of the database",
+    description="Every week: full back-up with its proof, security audit, tuning drift, agents, old rows, care of the database",
     schedule=CalendarTimetable(CALENDAR),
     deadline=item_deadlines(CALENDAR),
     params=item_form(CALENDAR) | care_form(),
@@ -68,6 +72,9 @@ with DAG(
     with Item(CALENDAR, "performance_tuning") as performance_tuning:
         TuningCompareOperator(task_id="compare")
 
+    with Item(CALENDAR, "agent_optimization") as agent_optimization:
+        AgentOptimiseOperator(task_id="optimise")
+
     with Item(CALENDAR, "metric_cleanup") as metric_cleanup:
         MetricCleanupOperator(task_id="clean", pool="tdev_care")
 
@@ -76,4 +83,11 @@ with DAG(
 
     close_run = CloseRunOperator(task_id="close_run", calendar=CALENDAR).as_teardown()
 
-    [full_backup, security_audit, performance_tuning, metric_cleanup, database_optimization] >> close_run
+    [
+        full_backup,
+        security_audit,
+        performance_tuning,
+        agent_optimization,
+        metric_cleanup,
+        database_optimization,
+    ] >> close_run

@@ -31,6 +31,8 @@ _OF_THIS_MACHINE = {
 _ITS_GOAL = {"review": {"improvement_percent": {"warning": 0.001, "critical": 0}}}
 # Its PostgreSQL has no contrib, so that nothing can be measured there.
 _ESTIMATES = {"indexes": {"rebuild_on_estimate": True}}
+# Its object store ignores If-Match.
+_STORE = {"optimiser": {"pause_evolution": True}}
 _NOT_IN_A_SANDBOX = [
     {
         "check": "backup.protection",
@@ -57,20 +59,20 @@ _NOT_IN_A_SANDBOX = [
     {"check": "scan.dependency_check", "reason": "a sandbox has no copy of the NVD", "owner": "Security"},
 ]
 
+_OF_A_SANDBOX = {
+    "health": _OF_THIS_MACHINE,
+    "evolution": _ITS_GOAL,
+    "care": _ESTIMATES,
+    "agents": _STORE,
+    "out_of_scope": _NOT_IN_A_SANDBOX,
+}
+
 
 def write_settings(file: Path, differences: Mapping[str, Any]) -> None:
     """Write the settings file: tables are merged key by key, everything else is replaced."""
     shipped = tomllib.loads((REPOSITORY / "include" / "tdev.toml").read_text(encoding="utf-8"))
     merged = _merged(
-        _merged(
-            shipped,
-            {
-                "health": _OF_THIS_MACHINE,
-                "evolution": _ITS_GOAL,
-                "care": _ESTIMATES,
-                "out_of_scope": _NOT_IN_A_SANDBOX,
-            },
-        ),
+        _merged(shipped, _OF_A_SANDBOX),
         differences,
     )
     file.touch(mode=0o600)

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from tdev_operators.core.agents import check_names as agents
+from tdev_operators.core.agents.passes import pass_names
 from tdev_operators.core.backup.check_names import ABOUT
 from tdev_operators.core.backup.database.digests import BLIND_SPOTS
 from tdev_operators.core.backup.proof.mutants import MUTANTS
@@ -52,6 +54,12 @@ def test_every_result_of_a_recovery_of_the_evolution_stands_on_its_page():
 def test_every_result_about_logs_stands_on_its_page():
     page = (REPOSITORY / "docs" / "logs.md").read_text(encoding="utf-8")
     assert [name for name, about in logs.ABOUT.items() if f"| `{name}` | {about} |" not in page] == []
+
+
+def test_the_page_on_agents_says_what_is_reported_and_which_passes_there_are():
+    page = (REPOSITORY / "docs" / "agents.md").read_text(encoding="utf-8")
+    assert [name for name, about in agents.ABOUT.items() if f"| `{name}` | {about} |" not in page] == []
+    assert [name for name in pass_names() if f"| `{name}` |" not in page] == []
 
 
 def test_no_page_links_to_what_is_not_there():

@@ -64,6 +64,7 @@ def test_its_life(house):
         ("monthly", "capacity_planning", "0 9 1 * *"),
         ("monthly", "compliance_audit", "0 9 2 * *"),
         ("monthly", "dr_drill", "0 8 5,15,25 * *"),
+        ("weekly", "agent_optimization", "0 5 * * 3"),
         ("weekly", "database_optimization", "0 4 * * 4"),
         ("weekly", "full_backup", "0 3 * * 1"),
         ("weekly", "metric_cleanup", "30 3 * * 4"),

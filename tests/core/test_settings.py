@@ -40,6 +40,18 @@ def test_the_shipped_file_is_whole_and_frozen():
             id="a history that is never enough",
         ),
         pytest.param(
+            '  "use_slots",',
+            '  "use_slot",',
+            "agents.optimiser.passes: there is no pass 'use_slot'; write some of compress_strings, ",
+            id="a pass that is not there",
+        ),
+        pytest.param(
+            '  "use_slots",',
+            '  "minimise_names",',
+            "agents.optimiser.passes: two entries have the name 'minimise_names'",
+            id="a pass twice",
+        ),
+        pytest.param(
             "\ndays = 30",
             "\nday = 30",
             "retention.rules[1].day: this key is unknown; did you mean days?",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tdev_operators import __version__
 from tdev_operators.cli import (
+    agents,
     audit,
     backup,
     cleanup,
@@ -23,6 +24,7 @@ from tdev_operators.cli import (
 from tdev_operators.core.errors import TdevError
 
 _COMMANDS = {
+    "agents": agents,
     "audit": audit,
     "backup": backup,
     "cleanup": cleanup,

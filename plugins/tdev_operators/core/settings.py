@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from tdev_operators.core.agents.settings import OptimiserSettings
 from tdev_operators.core.backup.settings import BackupSettings
 from tdev_operators.core.certificates.settings import CertificateSettings
 from tdev_operators.core.compliance.settings import ComplianceSettings
@@ -160,6 +161,7 @@ class AgentSettings(Section):
     max_size_kb: Positive
     near_limit_kb: Positive
     max_instantiation_us: Positive
+    optimiser: OptimiserSettings
 
     @model_validator(mode="after")
     def _near_is_below(self) -> Self:

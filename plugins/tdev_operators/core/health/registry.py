@@ -12,6 +12,7 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from tdev_operators.core.agents import check_names as agents
 from tdev_operators.core.application import looks as application
 from tdev_operators.core.backup import check_names as backup
 from tdev_operators.core.certificates import check_names as certificates
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 # What other items than the health check report.
 _NAMED = (
-    *(application.is_named, certificates.is_named, compliance.is_named, database.is_named, evolution_recovery.is_named),
-    *(logs.is_named, memory.is_named, review.is_named, security.is_named),
+    *(agents.is_named, application.is_named, certificates.is_named, compliance.is_named, database.is_named),
+    *(evolution_recovery.is_named, logs.is_named, memory.is_named, review.is_named, security.is_named),
 )
 AREAS = ("infrastructure", "evolution", "agents", "database", "api", "security")
 
