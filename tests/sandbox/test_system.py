@@ -83,7 +83,8 @@ def test_the_settings_are_the_shipped_ones_with_the_sandboxs_ends(sandbox):
     # Its store ignores If-Match, and its population is a mature one.
     assert settings.agents.optimiser == shipped.agents.optimiser.model_copy(update={"pause_evolution": True})
     agents = settings.agents.model_copy(update={"optimiser": shipped.agents.optimiser})
-    evolution = settings.evolution.model_copy(update={"review": shipped.evolution.review})
+    its_own = {"review": shipped.evolution.review, "recovery": shipped.evolution.recovery}
+    evolution = settings.evolution.model_copy(update=its_own)
     assert (agents, evolution, settings.retention) == (shipped.agents, shipped.evolution, shipped.retention)
 
 
