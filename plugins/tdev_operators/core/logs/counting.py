@@ -16,7 +16,17 @@ import hyperscan
 import numpy as np
 import numpy.typing as npt
 
-from tdev_operators.core.logs.lines import LEVELS, NO_TIME, OTHER, Lines, Numbers, line_ends, lines_of
+from tdev_operators.core.logs.lines import (
+    BEGINNING_BYTES,
+    LEVELS,
+    NO_TIME,
+    OTHER,
+    Lines,
+    Numbers,
+    fingerprints_of,
+    line_ends,
+    lines_of,
+)
 from tdev_operators.core.logs.patterns import Patterns
 from tdev_operators.core.logs.tally import Tally
 from tdev_operators.core.masking import masked_line
@@ -33,9 +43,10 @@ _MASK = (1 << _BITS) - 1
 _PART_BITS = 10  # of the number of a level and component; what comes after the first thousand is `other`
 _PART_MASK = (1 << _PART_BITS) - 1
 _PART_BYTES = 80
+_TWO_WORDS = re.compile(rb" *([^ ]+) +([^ ]+) ")
 _PART = re.compile(r"[A-Za-z][\w.:/@-]{0,19} [\w.:/@#-]{1,40}")
 _BRACKETS = str.maketrans("", "", '[](),"')
-_KIND_BYTES = 32  # of lines of a block that begin alike, the first and the last are looked at for their shapes
+# Of lines of a block that begin alike, the first and the last are looked at for their shapes.
 _KNOWN_KINDS_EVERY = 4  # blocks
 _MOST_KINDS = 10_000
 # So many blocks are looked at together, whatever the number of streams: each takes some megabytes.
@@ -101,7 +112,7 @@ class Counting:
         self._long: _LongLine | None = None
         self._planted, self._planted_left = len(planted), len(planted)
         self._parts = _Parts()
-        self._kinds: set[bytes] = set()
+        self._kinds: set[int] = set()
         self._shown = 0
         self._firsts: dict[tuple[int, str], bytes] = {}
         self._lasts: dict[tuple[int, str], bytes] = {}
@@ -274,8 +285,7 @@ class Counting:
             return
         number = pairs & _MASK
         matched, at = np.unique(pairs >> _BITS, return_inverse=True)
-        begins = lines.starts[matched]
-        part = self._parts.numbers(block, begins.tolist(), lines.stamp_bytes)[at]
+        part = self._parts.numbers(block, lines, matched)[at]
         hours, hour_at = np.unique(lines.minutes[stretch] // _MINUTES, return_inverse=True)
         place = hour_at << _BITS | number
         for one, count in zip(
@@ -305,7 +315,7 @@ class Counting:
         bad = bad[counts[lines.stretch_of(bad)]]
         if not len(bad):
             return
-        kinds = _kinds(lines, bad)
+        kinds = fingerprints_of(block, lines, bad)
         different, firsts = np.unique(kinds, return_index=True)
         _, lasts = np.unique(kinds[::-1], return_index=True)
         at = np.concatenate((firsts, len(bad) - 1 - lasts))
@@ -336,32 +346,46 @@ def _head(block: memoryview, lines: Lines, line: int) -> bytes:
     return bytes(block[start : min(int(lines.ends[line]), start + _HEAD_BYTES)])
 
 
-def _kinds(lines: Lines, chosen: Numbers) -> npt.NDArray[np.bytes_]:
-    """Return the bytes behind the stamp: level, component and how the message begins."""
-    at = (lines.starts[chosen] + lines.stamp_bytes)[:, None] + np.arange(_KIND_BYTES)
-    beginnings = lines.text[np.minimum(at, lines.ends[chosen][:, None])]
-    return np.ascontiguousarray(beginnings).view(f"S{_KIND_BYTES}").ravel()
-
-
 class _Parts:
     """Level and component of lines, numbered as they come."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[bytes, ...], int] = {}  # bounded by what a stream holds of them
+        self._of_beginnings: dict[int, int] = {}
         self.names = [OTHER]
 
-    def numbers(self, block: memoryview, begins: Sequence[int], stamp_bytes: int) -> Numbers:
-        """Return the numbers of the level and component of the lines that begin there."""
-        if not stamp_bytes:
-            return np.zeros(len(begins), np.int64)
-        words = [
-            tuple(bytes(block[begin + stamp_bytes : begin + stamp_bytes + _PART_BYTES]).split(None, 2)[:2])
-            for begin in begins
-        ]
-        known = self._numbers
-        for unknown in {each for each in words if each not in known}:
-            known[unknown] = self._new(unknown)
-        return np.array([known[each] for each in words], np.int64)
+    def numbers(self, block: memoryview, lines: Lines, chosen: Numbers) -> Numbers:
+        """Return the numbers of the level and component of lines.
+
+        Lines that begin alike have the same, unless what they begin with is too short to hold both.
+        """
+        if not lines.stamp_bytes:
+            return np.zeros(len(chosen), np.int64)
+        beginnings, firsts, places = np.unique(
+            fingerprints_of(block, lines, chosen), return_index=True, return_inverse=True
+        )
+        if len(self._of_beginnings) > _MOST_KINDS:
+            self._of_beginnings.clear()
+        known = self._of_beginnings
+        for beginning, first in zip(beginnings.tolist(), firsts.tolist(), strict=True):
+            if beginning not in known:
+                known[beginning] = self._number(block, lines, int(chosen[first]), BEGINNING_BYTES)
+        found = np.array([known[each] for each in beginnings.tolist()], np.int64)[places]
+        for at in np.flatnonzero(found < 0).tolist():
+            found[at] = max(0, self._number(block, lines, int(chosen[at]), _PART_BYTES))
+        return found
+
+    def _number(self, block: memoryview, lines: Lines, line: int, most: int) -> int:
+        """Return the number of a line's level and component; -1 where so many bytes do not hold both."""
+        begin, end = int(lines.starts[line]) + lines.stamp_bytes, int(lines.ends[line])
+        text = bytes(block[begin : min(end, begin + most)]) + (b" " if end <= begin + most else b"")
+        words = _TWO_WORDS.match(text)
+        if words is None:
+            return -1
+        number = self._numbers.get(words.groups())
+        if number is None:
+            number = self._numbers[words.groups()] = self._new(words.groups())
+        return number
 
     def _new(self, words: tuple[bytes, ...]) -> int:
         name = b" ".join(words).decode("ascii", "replace").translate(_BRACKETS)

@@ -7,13 +7,13 @@ since 1970. Nothing here works line by line: lines of one minute follow each oth
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Numbers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
+Eights = npt.NDArray[np.uint64]
 
 NO_TIME = -1
 _NEWLINE, _BLANK = 10, 32
@@ -24,6 +24,11 @@ _DATE_BYTES = 11  # with the T, or the blank, behind it
 _DATE_MASK, _DATE = (int.from_bytes(each, "little") for each in (b"\xf0\xf0\xf0\xf0\xff\xf0\xf0\xff", b"0000-00-"))
 _TIME_MASK = int.from_bytes(b"\xf0\xf0\xff\xf0\xf0\xff\xf0\xf0", "little")
 _TIMES = tuple(int.from_bytes(each, "little") for each in (b"00T00:00", b"00 00:00"))
+
+BEGINNING_BYTES = 32
+_EIGHT = 8
+_FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(_EIGHT + 1)], np.uint64)
+_MIXER = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits as even as can be: of the golden section
 
 LEVELS = {ord(name[0]): name for name in ("TRACE", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "FATAL")}
 OTHER = "other"
@@ -86,16 +91,9 @@ def lines_of(block: memoryview, ends: Numbers, *, planted: int = 0, before: int 
     if len(starts):
         starts[0] = 0
         starts[1:] = ends[:-1] + 1
-    first, second, whole = _stamps(block, starts)
-    stamped = np.arange(whole) if len(first) == whole else np.empty(0, np.int64)
-    is_stamp = (first & np.uint64(_DATE_MASK)) == np.uint64(_DATE)
-    times = second & np.uint64(_TIME_MASK)
-    is_stamp &= (times == np.uint64(_TIMES[0])) | (times == np.uint64(_TIMES[1]))
-    is_stamp[:planted] = False
-    if not is_stamp.all():
-        stamped = np.flatnonzero(is_stamp)
-        first, second = first[stamped], second[stamped]
-    stretches, minutes, impossible = _stretches(first, second, stamped)
+    first, second = _stamps(block, starts)
+    first[:planted] = 0
+    stamped, stretches, minutes, impossible = _stretches(first, second)
     stretches = np.concatenate(([0, planted] if planted else [0], stretches))
     minutes = np.concatenate(([NO_TIME, before] if planted else [before], minutes))
     stamp_bytes = _stamp_bytes(block, starts, stamped)
@@ -110,27 +108,66 @@ def _letters(text: Bytes, blanks: Numbers) -> Bytes:
     return letters
 
 
-def _stamps(block: memoryview, starts: Numbers) -> tuple[Any, Any, int]:
-    """Return the first eight bytes of each line and the next eight, as numbers, and how many lines have so many."""
+def _stamps(block: memoryview, starts: Numbers) -> tuple[Eights, Eights]:
+    """Return the first eight bytes of each line and the next eight, as numbers; of lines that have so many."""
     whole = int(np.searchsorted(starts, len(block) - _STAMP_BYTES, "right")) if len(block) >= _STAMP_BYTES else 0
     if not whole:
-        none = np.empty(0, np.uint64)
-        return none, none, 0
-    eights = np.ndarray((len(block) - 7,), np.dtype("<u8"), buffer=block, strides=(1,))
-    return eights[starts[:whole]], eights[starts[:whole] + 8], whole
+        return np.empty(0, np.uint64), np.empty(0, np.uint64)
+    eights = _eights(block)
+    return eights[starts[:whole]], eights[starts[:whole] + 8]
 
 
-def _stretches(first: Any, second: Any, stamped: Numbers) -> tuple[Numbers, Numbers, int]:
-    """Return where the minute changes, the minutes, and how many stamps are no moment (those change nothing)."""
-    if not len(stamped):
-        return np.empty(0, np.int64), np.empty(0, np.int64), 0
-    changes = np.flatnonzero((first[1:] != first[:-1]) | (second[1:] != second[:-1])) + 1
-    changes = np.concatenate(([0], changes))
-    found = map(_minute, first[changes].tolist(), second[changes].tolist())
+def _eights(block: memoryview) -> Eights:
+    """Return the eight bytes at each offset as a number; nothing is copied."""
+    return np.ndarray((len(block) - 7,), np.dtype("<u8"), buffer=block, strides=(1,))
+
+
+def _stretches(first: Eights, second: Eights) -> tuple[Numbers, Numbers, Numbers, int]:
+    """Return the lines with a stamp, where the minute changes, those minutes, and how many stamps are no moment.
+
+    Only where the bytes change they are looked at.
+    """
+    runs = _changes(first, second)
+    lengths = np.diff(runs, append=len(first))
+    is_stamp = (first[runs] & np.uint64(_DATE_MASK)) == np.uint64(_DATE)
+    times = second[runs] & np.uint64(_TIME_MASK)
+    is_stamp &= (times == np.uint64(_TIMES[0])) | (times == np.uint64(_TIMES[1]))
+    stamped = np.arange(len(first)) if is_stamp.all() else np.flatnonzero(np.repeat(is_stamp, lengths))
+    runs = runs[is_stamp]
+    changes = _changes(first[runs], second[runs])
+    found = map(_minute, first[runs[changes]].tolist(), second[runs[changes]].tolist())
     minutes = np.fromiter(found, np.int64, len(changes))
     real = minutes != NO_TIME
-    impossible = 0 if real.all() else int(np.diff(changes, append=len(stamped))[~real].sum())
-    return stamped[changes[real]], minutes[real], impossible
+    impossible = 0
+    if not real.all():
+        impossible = int(np.add.reduceat(lengths[is_stamp], changes)[~real].sum())
+    return stamped, runs[changes[real]], minutes[real], impossible
+
+
+def _changes(first: Eights, second: Eights) -> Numbers:
+    """Return the places where one of the two is another one than before; the first place is one."""
+    if not len(first):
+        return np.empty(0, np.int64)
+    changes = np.flatnonzero((first[1:] != first[:-1]) | (second[1:] != second[:-1])) + 1
+    return np.concatenate(([0], changes))
+
+
+def fingerprints_of(block: memoryview, lines: Lines, chosen: Numbers) -> Eights:
+    """Return a number for what stands behind the stamp of lines: level, component, how the message begins.
+
+    It is made of `BEGINNING_BYTES`, or of fewer where the line ends: equal bytes have equal numbers.
+    """
+    if len(block) < _EIGHT:
+        return np.zeros(len(chosen), np.uint64)
+    eights = _eights(block)
+    at = lines.starts[chosen] + lines.stamp_bytes
+    left = lines.ends[chosen] - at
+    found = np.zeros(len(chosen), np.uint64)
+    for offset in range(0, BEGINNING_BYTES, _EIGHT):
+        there = eights[np.minimum(at + offset, len(eights) - 1)] & _FIRST_BYTES[np.clip(left - offset, 0, _EIGHT)]
+        found = (found ^ there) * _MIXER
+        found ^= found >> np.uint64(29)
+    return found
 
 
 @lru_cache(maxsize=20_000)

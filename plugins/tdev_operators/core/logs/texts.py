@@ -79,7 +79,7 @@ def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
                 member, begun = isal_zlib.decompressobj(_WITH_HEADER), True
             try:
                 text = member.decompress(rest, _PIECE_BYTES)
-            except isal_zlib.error:  # type: ignore[misc] # its annotations call the class an exception
+            except isal_zlib.error:  # type: ignore[misc] # its annotations call the class an instance
                 raise TextError("it is damaged: gzip cannot unpack it") from None
             if text:
                 yield text
