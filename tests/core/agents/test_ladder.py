@@ -86,6 +86,7 @@ def test_by_footprint_what_instances_hold_counts(house):
     assert "above 0.1 KB" in large.rolled_back["use_slots"]
 
 
+@pytest.mark.seeded(7)
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -207,7 +208,7 @@ TRICKS = {
 }  # fmt: skip
 
 
-@pytest.mark.seeded(9)
+@pytest.mark.seeded(7)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_agent_is_left_alone_and_says_why(house, name):
     source, why = HOSTILE[name]
@@ -218,7 +219,7 @@ def test_a_hostile_agent_is_left_alone_and_says_why(house, name):
     assert done.refusal.isprintable()
 
 
-@pytest.mark.seeded(8)
+@pytest.mark.seeded(6)
 @pytest.mark.parametrize("measure", ["source", "footprint"])
 @pytest.mark.parametrize("name", TRICKS)
 def test_a_trick_keeps_what_would_be_wrong_away(house, name, measure):

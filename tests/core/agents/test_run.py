@@ -349,7 +349,7 @@ def test_what_changes_while_it_is_tried_wins(heeding, monkeypatch, who):
 
 @pytest.mark.parametrize("kind", ["heeding", "ignoring"])
 @pytest.mark.parametrize("step", range(1, 15))
-@pytest.mark.seeded(4)
+@pytest.mark.seeded(3)
 def test_killed_at_any_moment_the_next_run_makes_it_good(request, kind, step):
     world = request.getfixturevalue(kind)
     world.rules = world.rules.model_copy(update={"pause_evolution": True})

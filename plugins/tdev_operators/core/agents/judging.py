@@ -25,12 +25,15 @@ _MOST_LINES = 400
 
 @dataclass(slots=True)
 class Work:
-    """What there was to do and what became of it, by the source's key. `unwritten` says why what is proven was not."""
+    """What there was to do and what became of it, by the source's key. `unwritten` says why what is proven was not.
+
+    `before` is how many an earlier try of the same run had written.
+    """
 
     found: Mapping[str, Candidate]
     done: dict[str, Optimised] = field(default_factory=dict)
     unwritten: dict[str, str] = field(default_factory=dict)
-    conditions: bool | None = None
+    before: int = 0
 
 
 def confinement_result(held: Held, waiting: int) -> CheckResult:
@@ -71,6 +74,7 @@ def optimiser_result(work: Work, held: Held, settings: Settings, *, writes: bool
     after = sum(done.after.source for done in smaller.values())
     near, top = settings.agents.near_limit_kb, settings.agents.max_size_kb
     too_large = [work.found[key].agent.label for key in refused if work.found[key].size_bytes > top * KB]
+    earlier = f"An earlier try of this run had written {counted(work.before, 'agent')}." if work.before else ""
     sentences = [_summary(work, smaller, refused, before, after, near)]
     verdict = Verdict.OK
     if work.unwritten or (smaller and not writes):
@@ -87,11 +91,12 @@ def optimiser_result(work: Work, held: Held, settings: Settings, *, writes: bool
     return CheckResult(
         OPTIMISER,
         verdict,
-        " ".join(sentences),
+        " ".join([*sentences, earlier]).strip(),
         (
             Measurement("agents above the limit", len(work.found)),
             Measurement("optimised", len(smaller)),
             Measurement("written", len(written)),
+            *((Measurement("written by an earlier try", work.before),) if work.before else ()),
             Measurement("left alone", len(refused)),
             Measurement("not tried", len(untried)),
             Measurement("bytes before", before, "B"),

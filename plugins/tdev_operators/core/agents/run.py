@@ -54,7 +54,7 @@ def optimise_agents(ports: AgentPorts, settings: Settings, run: Run) -> tuple[Ch
     found = list(candidates(ports, settings, registered(ports, settings)))
     run.progress(f"{counted(len(found), 'agent')} above {limits.near_limit_kb:g} KB")
     goal = Goal(limits.near_limit_kb, limits.max_size_kb, limits.max_instantiation_us)
-    work = Work({one.agent.key: one for one in found})
+    work = Work({one.agent.key: one for one in found}, before=undo.count(run.id))
     with Workers(rules, goal) as workers:
         held = workers.held
         if not held.missing:
@@ -80,7 +80,6 @@ def _written(work: Work, ports: AgentPorts, settings: Settings, run: Run, writer
     if not smaller:
         return
     heeded = ports.sources.heeds_conditions(settings.buckets.backups, writer.undo.prefix)
-    work.conditions = heeded
     if not heeded and not settings.agents.optimiser.pause_evolution:
         work.unwritten = dict.fromkeys(
             smaller, "the store ignores If-Match, and pause_evolution = false: somebody else could be written over"

@@ -105,6 +105,10 @@ class UndoStore:
         every = (change for run in newest for change in self._changes(f"{run}/"))
         return [one for one in every if wanted in (one.label, one.label.rpartition(" ")[0], one.key)]
 
+    def count(self, run: str) -> int:
+        """Return how many changes a run has made so far."""
+        return sum(1 for _ in self._store.list(self._bucket, f"{self.prefix}{run}/"))
+
     def forget(self, now: datetime, days: int) -> int:
         """Remove what is older, and return how much that was."""
         old = [

@@ -12,34 +12,29 @@ import functools
 import gc
 import inspect
 import io
-import logging
 import random
-import signal
 import statistics
 import sys
 import time
 import tracemalloc
 import types
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tdev_operators.core.agents.confinement.inputs import Inputs
-from tdev_operators.core.agents.confinement.values import digest, state_of, told
+from tdev_operators.core.agents.confinement.surroundings import (
+    FILE,
+    EndlessError,
+    bounded,
+    covering,
+    lines_of_functions,
+    quiet,
+)
+from tdev_operators.core.agents.confinement.values import digest, size_of, told
 
-FILE = "<agent>"
-
-# Of processor time, and of the clock, for one that waits for what never comes. Then a call counts as endless, and that
-# function is not called again.
-_CALL_SECONDS, _WAIT_SECONDS = 0.4, 1.0
 _ENDLESS = "endless"
-_CODE_FLAGS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _SKIPPED = ("__class__", "__init_subclass__", "__new__", "__del__", "__subclasshook__", "__class_getitem__")
 _ROUNDS, _BATCH = 15, 200
-
-
-class _EndlessError(BaseException):
-    pass
 
 
 def record(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,7 +45,7 @@ def record(asked: Mapping[str, Any]) -> dict[str, Any]:
     what was called and a digest of what came of it.
     """
     told_of = _Recording(asked["module"], asked["constants"], asked["calls"], asked["agents"])
-    with _quiet(told_of), _covering(told_of, wanted=asked["cover"]):
+    with quiet(told_of.printed), covering(told_of.ran, wanted=asked["cover"]):
         module = told_of.load(asked["source"], measured=not asked["cover"])
         if module is not None:
             told_of.drive(module)
@@ -60,7 +55,7 @@ def record(asked: Mapping[str, Any]) -> dict[str, Any]:
 def race(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Time how long an agent takes to be made, before and after, in turns; microseconds, medians; None without one."""
     makers: list[Callable[[], object]] = []
-    with _quiet(_Recording("agent", (), 1)):
+    with quiet(io.StringIO()):
         for source in (asked["before"], asked["after"]):
             recording = _Recording(asked["module"], (), 1)
             module = recording.load(source, measured=False)
@@ -130,7 +125,7 @@ class _Recording:
         _set_chance()
         try:
             code = compile(source, FILE, "exec", dont_inherit=True)
-            self.lines = set(_lines_of_functions(code))
+            self.lines = set(lines_of_functions(code))
             self._import_first(code)
             if measured:
                 gc.collect()
@@ -138,7 +133,7 @@ class _Recording:
             exec(code, vars(module))  # noqa: S102  that is what this process is for
             if measured:
                 self._measure(module)
-        except _EndlessError:
+        except EndlessError:
             self.error = "endless"
             return None
         except Exception as error:  # noqa: BLE001  anything may come
@@ -160,7 +155,7 @@ class _Recording:
             made = [maker() for _ in range(self.agents)] if maker else []
             gc.collect()
             self.footprint = tracemalloc.get_traced_memory()[0]
-            self.instance = _size(made[0], self.module, set()) if made else None
+            self.instance = size_of(made[0], self.module, set()) if made else None
         finally:
             tracemalloc.stop()
 
@@ -236,23 +231,21 @@ class _Recording:
         _set_chance()
         before = self.printed.tell()
         answer: Any = None
-        _set_timers(_CALL_SECONDS, _WAIT_SECONDS)
         try:
-            try:
-                answer = function(*arguments, **named)
-                if inspect.iscoroutine(answer):
-                    answer = asyncio.run(answer)
-                text = told(answer, self.module)
-            except Exception as error:  # noqa: BLE001  that is its answer
-                text = f"raised {told(error, self.module)}"
-            text += f" | {told(arguments, self.module)} {told(named, self.module)}"
-        except _EndlessError:
+            with bounded():
+                try:
+                    answer = function(*arguments, **named)
+                    if inspect.iscoroutine(answer):
+                        answer = asyncio.run(answer)
+                    text = told(answer, self.module)
+                except Exception as error:  # noqa: BLE001  that is its answer
+                    text = f"raised {told(error, self.module)}"
+                text += f" | {told(arguments, self.module)} {told(named, self.module)}"
+        except EndlessError:
             answer, text = _ENDLESS, _ENDLESS
             self.stuck.append(name.partition("#")[0])
         except (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError) as error:
             text = f"raised {type(error).__name__}"
-        finally:
-            _set_timers(0, 0)
         self.printed.seek(before)
         self._note(name, f"{text} | {self.printed.read()}")
         return answer
@@ -286,83 +279,3 @@ def _bound(made: Any, method: str) -> Callable[..., Any]:
 
 def _set_chance() -> None:
     random.seed(20_261_130)
-
-
-def _set_timers(processor: float, clock: float) -> None:
-    """Let them ring, and again: what cleans up after the first may hang as well."""
-    signal.setitimer(signal.ITIMER_VIRTUAL, processor, processor)
-    signal.setitimer(signal.ITIMER_REAL, clock, clock)
-
-
-def _lines_of_functions(code: types.CodeType, *, inside: bool = False) -> Iterator[int]:
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            is_function = bool(constant.co_flags & (inspect.CO_OPTIMIZED | _CODE_FLAGS))
-            yield from _lines_of_functions(constant, inside=is_function)
-    if inside:
-        first = code.co_firstlineno
-        yield from (line for _, _, line in code.co_lines() if line is not None and line != first)
-
-
-def _size(value: Any, module: str, seen: set[int]) -> int:
-    """Return the bytes of an instance with what it holds, shared classes, functions and modules left out."""
-    if id(value) in seen or isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
-        return 0
-    seen.add(id(value))
-    size = sys.getsizeof(value)
-    inner: Iterable[Any] = ()
-    if isinstance(value, dict):
-        inner = [*value.keys(), *value.values()]
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        inner = value
-    elif isinstance(value, types.FunctionType):
-        inner = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
-    elif type(value).__module__ == module:
-        inner = [held for _, held in state_of(value)]
-        size += sys.getsizeof(value.__dict__) if hasattr(value, "__dict__") else 0
-    return size + sum(_size(one, module, seen) for one in inner)
-
-
-def _is_filled(cell: types.CellType) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:
-        return False
-
-
-@contextlib.contextmanager
-def _quiet(recording: _Recording) -> Iterator[None]:
-    """Let what it prints, logs and warns of be part of what it does; and end what does not end."""
-
-    def over(*_: object) -> None:
-        raise _EndlessError
-
-    signal.signal(signal.SIGVTALRM, over)
-    signal.signal(signal.SIGALRM, over)
-    gc.disable()  # what is said when something is collected would be said at another call each time
-    logging.raiseExceptions = False
-    warnings.simplefilter("ignore")
-    with contextlib.redirect_stdout(recording.printed), contextlib.redirect_stderr(recording.printed):
-        yield
-
-
-@contextlib.contextmanager
-def _covering(recording: _Recording, *, wanted: bool) -> Iterator[None]:
-    if not wanted:
-        yield
-        return
-    ran = recording.ran
-
-    def local(frame: types.FrameType, event: str, _: object) -> Any:
-        if event == "line":
-            ran.add(frame.f_lineno)
-        return local
-
-    def opened(frame: types.FrameType, _event: str, _: object) -> Any:
-        return local if frame.f_code.co_filename == FILE else None
-
-    sys.settrace(opened)
-    try:
-        yield
-    finally:
-        sys.settrace(None)

@@ -5,8 +5,9 @@ import functools
 import hashlib
 import inspect
 import itertools
+import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 _DEPTH = 6
@@ -77,3 +78,29 @@ def digest(text: str) -> str:
 def _plainly(value: Any, name: str) -> str:
     text = repr(value)
     return name if " at 0x" in text or len(text) > 10_000 else f"{name} {text}"  # noqa: PLR2004
+
+
+def size_of(value: Any, module: str, seen: set[int]) -> int:
+    """Return the bytes of an instance with what it holds, shared classes, functions and modules left out."""
+    if id(value) in seen or isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
+        return 0
+    seen.add(id(value))
+    size = sys.getsizeof(value)
+    inner: Iterable[Any] = ()
+    if isinstance(value, dict):
+        inner = [*value.keys(), *value.values()]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        inner = value
+    elif isinstance(value, types.FunctionType):
+        inner = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
+    elif type(value).__module__ == module:
+        inner = [held for _, held in state_of(value)]
+        size += sys.getsizeof(value.__dict__) if hasattr(value, "__dict__") else 0
+    return size + sum(size_of(one, module, seen) for one in inner)
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
