@@ -1,8 +1,8 @@
 """`make screenshots`: pictures of the running product, taken by headless Chromium (Debian's package `chromium`).
 
 Starts the sandbox and Airflow, runs the health check when all is well and when the evolution is stalled, then a few
-evenings of back-up and proof, then the database's care, a drill and a failover, and writes PNG files into
-docs/pictures/.
+evenings of back-up and proof, then the database's care, a drill and a failover, the evolution's review and cure, and
+writes PNG files into docs/pictures/.
 """
 
 import base64
@@ -210,7 +210,6 @@ def take_database(system: Sandbox, airflow: Airflow) -> list[Path]:
         ("tdev_weekly", "performance_tuning", "tuning."),
         ("tdev_weekly", "metric_cleanup", "retention."),
         ("tdev_weekly", "database_optimization", "care."),
-        ("tdev_daily", "performance_analysis", "performance."),
         ("tdev_monthly", "capacity_planning", "capacity."),
     ]
     taken = []
@@ -222,11 +221,49 @@ def take_database(system: Sandbox, airflow: Airflow) -> list[Path]:
             airflow.wait_for_dag(dag_id)
             run_id = airflow.trigger(dag_id, {"items": [item]})
             airflow.wait_for_run(dag_id, run_id)
-            report = airflow.xcom(dag_id, run_id, f"{item}.report")["report_id"]
-            page.open(f"{airflow.url}/tdev/reports/{report}", until=_shows(shown))
-            page.run("document.querySelectorAll('details').forEach(one => one.open = true)")
-            taken.append(page.picture(f"{item}_report"))
+            taken.append(_report_of(page, airflow, dag_id, run_id, item, shown))
     return taken
+
+
+def take_evolution(system: Sandbox, airflow: Airflow) -> list[Path]:
+    """Let a day's evolution be reviewed, agents be made smaller, and a hung engine be cured after an approval."""
+    runs = [
+        ("tdev_daily", "evolution_metrics_review", "generations."),
+        ("tdev_daily", "performance_analysis", "performance."),
+        ("tdev_weekly", "agent_optimization", "agents."),
+    ]
+    taken = []
+    with browser(system.supervisor) as page:
+        log_in(page, airflow)
+        for dag_id, item, shown in runs:
+            airflow.wait_for_dag(dag_id)
+            run_id = airflow.trigger(dag_id, {"items": [item]})
+            airflow.wait_for_run(dag_id, run_id)
+            taken.append(_report_of(page, airflow, dag_id, run_id, item, shown))
+        airflow.wait_for_run(_DAG, airflow.trigger(_DAG))  # a whole day's items
+        page.open(f"{airflow.url}/dags/{_DAG}", until=_shows("evolution_metrics_review"))
+        taken.append(page.picture("day"))
+        system.engine.interval_seconds = 1.0  # once it is cured it is fast, so that two generations are soon there
+        system.break_("hang_evolution")
+        system.break_("spoil_checkpoints")
+        dag_id, group = "tdev_recover_evolution", "recover_evolution"
+        airflow.wait_for_dag(dag_id)
+        run_id = airflow.trigger(dag_id, {"dry_run": False}, user="lead")
+        _wait_for_state(airflow, dag_id, run_id, f"{group}.approve", "awaiting_input")
+        time.sleep(_ANSWER_SECONDS)
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{group}.approve/-1/hitlDetails"
+        answer = {"chosen_options": ["Approve"], "params_input": {}}
+        airflow.api("PATCH", path, user="deputy", json=answer).raise_for_status()
+        airflow.wait_for_run(dag_id, run_id)
+        taken.append(_report_of(page, airflow, dag_id, run_id, group, "evolution_recovery."))
+    return taken
+
+
+def _report_of(page: Browser, airflow: Airflow, dag_id: str, run_id: str, group: str, shown: str) -> Path:
+    report = airflow.xcom(dag_id, run_id, f"{group}.report")["report_id"]
+    page.open(f"{airflow.url}/tdev/reports/{report}", until=_shows(shown))
+    page.run("document.querySelectorAll('details').forEach(one => one.open = true)")
+    return page.picture(f"{group}_report")
 
 
 def _remember_two_months(system: Sandbox) -> None:
@@ -249,20 +286,21 @@ def _wait_for_state(airflow: Airflow, dag_id: str, run_id: str, task: str, state
         time.sleep(0.5)
 
 
+_PARTS = {"worst-day": take_worst_day, "database": take_database, "evolution": take_evolution}
+
+
 def main() -> None:
-    """Take the pictures and say where they are. With the word `worst-day` or `database`, only those."""
+    """Take the pictures and say where they are. With the word `worst-day`, `database` or `evolution`, only those."""
     end_on_signals()
-    only = sys.argv[1] if sys.argv[1:] in (["worst-day"], ["database"]) else ""
+    only = sys.argv[1] if len(sys.argv) == 2 and sys.argv[1] in _PARTS else ""  # noqa: PLR2004  the program and a word
     with Sandbox.start(scale="small" if only else "full", second_side=True) as system:
         airflow = Airflow(system.supervisor, system.control, system.environment).start()
         airflow.wait_for_dag(_DAG)
         if only == "worst-day":
             airflow.wait_for_run(_DAG, airflow.trigger(_DAG, {"items": ["backup", "backup_verification"]}))
         files = [] if only else take(system, airflow)
-        if only != "worst-day":
-            files += take_database(system, airflow)
-        if only != "database":
-            files += take_worst_day(system, airflow)
+        for name in (only,) if only else ("database", "worst-day", "evolution"):
+            files += _PARTS[name](system, airflow)
         for file in files:
             print(file.relative_to(REPOSITORY), file=sys.stdout, flush=True)
 
