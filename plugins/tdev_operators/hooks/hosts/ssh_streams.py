@@ -25,7 +25,7 @@ def printed(
     *,
     limit_seconds: float,
 ) -> Iterator[bytes]:
-    """Yield what a command that was begun, and keeps its own limit, prints. While nobody takes the next chunk, it waits.
+    """Yield what a command prints that was begun and keeps its own limit. While nobody takes the next chunk, it waits.
 
     Raises:
         CommandFailedError: it ended badly. TargetTimeoutError: at its limit, or it fell silent.
