@@ -118,6 +118,19 @@ def test_the_shipped_file_is_whole_and_frozen():
             id="window that ends before it starts",
         ),
         pytest.param(
+            'regex = "WARNING|WARN"',
+            'regex = "(?<!NO )WARN"',
+            "logs.patterns[2]: the pattern warnings ((?<!NO )WARN) cannot be used: at position 1 stands a negative "
+            "look-behind, which cannot be used here; write what may go before instead.",
+            id="a pattern that would have to backtrack",
+        ),
+        pytest.param(
+            "notifempty = true",
+            "notifempty = true\ncopytruncate = true",
+            "logs.rotation.copytruncate: copytruncate loses what is written between the copy and the cut; remove it",
+            id="copytruncate",
+        ),
+        pytest.param(
             "near_limit_kb = 6.0",
             "near_limit_kb = 7.0",
             "agents: near_limit_kb must not be above max_size_kb; lower it.",

@@ -184,3 +184,13 @@ def test_a_table_is_exchanged_only_when_it_was_looked_at_and_approved(dags):
     assert tasks["report"].upstream_task_ids == {"partition_metrics.partition"}
     assert conversion.params["dry_run"] is True
     assert conversion.params["now"] is False
+
+
+def test_rotation_is_put_on_hosts_by_team_leads_and_dry_unless_they_say_so(dags):
+    rotation = dags["tdev_install_log_rotation"]
+    assert not rotation.timetable.can_be_scheduled
+    assert set(rotation.access_control) == {"team_lead"}
+    assert (rotation.params["dry_run"], rotation.params["prove"]) == (True, False)
+    tasks = {task_id.removeprefix("install_log_rotation."): task for task_id, task in rotation.task_dict.items()}
+    assert tasks["report"].upstream_task_ids == {"install_log_rotation.install"}
+    assert tasks["report"].trigger_rule == "all_done"

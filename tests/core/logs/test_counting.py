@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -242,3 +243,23 @@ def test_one_line_of_500_mb_takes_no_memory():
 def test_utc_is_what_stamps_are_in():
     seen = seen_of(line(datetime(2026, 11, 23, 0, 0, tzinfo=UTC), "ERROR"))
     assert list(seen.tally.by_hour("errors")) == [int(datetime(2026, 11, 23, tzinfo=UTC).timestamp()) // 3600]
+
+
+def test_streams_that_are_counted_at_once_count_what_each_alone_counts():
+    patterns = Patterns.of({"errors": "ERROR|FATAL", "across": r"a\s+b", "any": ".", "ends": "done$"})
+    long = line(NOW, "ERROR", "api", "x" * 5000 + " done")
+    text = ("".join(mixed(4000)) + long) * 2
+    results = []
+
+    def work(chunk):
+        seen = seen_of(text, chunk=chunk, block_bytes=4000, patterns=patterns)
+        results.append([seen.tally.total(name).lines for name in patterns.names])
+
+    threads = [threading.Thread(target=work, args=(chunk,)) for chunk in (700, 4000, 5001, 100_000) * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == len(threads)
+    assert results == [results[0]] * len(threads)
+    assert results[0][3] == 2

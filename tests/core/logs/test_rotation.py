@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,12 +22,12 @@ from tdev_operators.core.logs.rotation.configuration import complaints_of, is_co
 from tdev_operators.core.logs.rotation.effect import rotation_result
 from tdev_operators.core.logs.rotation.installing import Installation
 from tdev_operators.core.logs.rotation.run import RotationWanted, install_rotation
-from tdev_operators.core.logs.settings import LogRotation
+from tdev_operators.core.logs.settings import LogPattern, LogRotation
 from tdev_operators.core.settings import HostSettings, load_settings
 from tdev_operators.core.sql import include_dir
 from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.hosts.local import LocalHost
-from tests.core.logs.conftest import line
+from tests.core.logs.conftest import World, line
 from tests.debian import needs_debian, not_run
 
 LOGROTATE = "/usr/sbin/logrotate"
@@ -320,6 +321,35 @@ def test_over_ten_rotations_a_running_writer_loses_no_line(place):
         ["engine.log", "engine.log.1", *(f"engine.log.{number}.gz" for number in range(2, 11))]
     )
     assert place.look().verdict is Verdict.OK, place.look().summary
+
+
+def test_what_is_counted_while_it_is_rotated_under_a_writer_is_what_was_written(place):
+    """Analysed again and again, by tokens, while files are renamed, packed and written."""
+    pattern = LogPattern(name="lines", regex="of the writer", example="of the writer", unusual=False)
+    world = World(place.logs, patterns=(pattern,))
+    writer = Writer(place)
+    counts = []
+
+    def analysed():
+        world.now = datetime.now(UTC)
+        results = world.analyse()
+        assert results["reading"].verdict is Verdict.OK, results["reading"]
+        counts.append(world.count("lines", results))
+
+    try:
+        place.install()
+        for _ in range(6):
+            analysed()
+            place.installation().prove()
+            rotating = threading.Thread(target=place.installation().prove)
+            rotating.start()
+            analysed()
+            rotating.join()
+    finally:
+        written = writer.stop()
+    analysed()
+    assert counts == sorted(counts)
+    assert counts[-1] == written
 
 
 def test_sabotage_a_writer_that_the_reload_does_not_reach_is_found_out_twice(place):

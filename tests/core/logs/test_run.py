@@ -8,7 +8,7 @@ import pytest
 
 from tdev_operators.core.errors import TargetUnreachableError
 from tdev_operators.core.logs.baseline import Usual, days_before
-from tdev_operators.core.logs.counting import Counting
+from tdev_operators.core.logs.matching import Matching
 from tdev_operators.core.settings import HostSettings
 from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.hosts.local import LocalHost
@@ -271,8 +271,8 @@ def test_a_clock_that_went_back_and_lines_of_the_future_are_told(plain):
 
 def test_sabotage_an_engine_that_finds_nothing_is_found_out(plain, monkeypatch):
     plain.write("api.log", errors(500, plain.ago(hours=1)), more=True)
-    real = Counting._matches
-    monkeypatch.setattr(Counting, "_matches", lambda self, block, lines: real(self, block, lines)[:0])
+    real = Matching.pairs
+    monkeypatch.setattr(Matching, "pairs", lambda self, block, lines: real(self, block, lines)[:0])
     results = plain.analyse()
     assert {result.verdict for name, result in results.items() if name != "new_shapes"} == {Verdict.UNKNOWN}
     assert results["reading"].coverage.canary_found is False
@@ -280,13 +280,13 @@ def test_sabotage_an_engine_that_finds_nothing_is_found_out(plain, monkeypatch):
 
 
 def test_sabotage_one_pattern_that_is_dropped_is_found_out(plain, monkeypatch):
-    real = Counting._matches
+    real = Matching.pairs
 
     def without_errors(self, block, lines):
         pairs = real(self, block, lines)
         return pairs[pairs & 255 != 0]
 
-    monkeypatch.setattr(Counting, "_matches", without_errors)
+    monkeypatch.setattr(Matching, "pairs", without_errors)
     results = plain.analyse()
     assert results["errors"].verdict is Verdict.UNKNOWN
     assert results["errors"].coverage.canary_found is False

@@ -61,8 +61,11 @@ def test_a_file_of_which_nothing_was_read_yet_is_not_everybodys_twin():
 
 
 def test_tokens_of_what_is_gone_are_forgotten():
-    kept = renewed([token(1), token(2), token(3)], [token(2, offset=600)], [1, 2])
+    former = [token(1), token(2), token(3)]
+    kept = renewed(former, [token(2, offset=600)], [1, 2], since=8)
     assert [(each.inode, each.offset) for each in kept] == [(1, 700), (2, 600)]
+    kept = renewed(former, [], [1, 2], since=7)
+    assert [each.inode for each in kept] == [1, 2, 3], "what it was packed into may come to light"
 
 
 def chunked(data, size):

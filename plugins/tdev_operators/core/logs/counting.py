@@ -5,19 +5,16 @@ line, so that a line counts once for a pattern, however often it matches. A line
 in pieces, and counts once as well. The first lines of a stream may be planted: their matches are proof, not findings.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
 from typing import Protocol
 
-import hyperscan
 import numpy as np
 import numpy.typing as npt
 
 from tdev_operators.core.logs.lines import (
-    BEGINNING_BYTES,
     LEVELS,
     NO_TIME,
     OTHER,
@@ -27,6 +24,8 @@ from tdev_operators.core.logs.lines import (
     line_ends,
     lines_of,
 )
+from tdev_operators.core.logs.matching import BITS, HEAD_BYTES, MASK, LongLine, Matching
+from tdev_operators.core.logs.parts import PART_BITS, PART_MASK, Parts
 from tdev_operators.core.logs.patterns import Patterns
 from tdev_operators.core.logs.tally import Tally
 from tdev_operators.core.masking import masked_line
@@ -34,18 +33,7 @@ from tdev_operators.core.masking import masked_line
 BLOCK_BYTES = 2 * 1024 * 1024
 # A block of more and shorter lines is looked at in parts: each line costs some 100 bytes meanwhile.
 _MOST_LINES = 64 * 1024
-# A block with more matches is looked at line by line, where each pattern matches once.
-_MOST_MATCHES = 128 * 1024
-_HEAD_BYTES = 1000
 _MINUTES = 60
-_BITS = 8  # of a pattern's number
-_MASK = (1 << _BITS) - 1
-_PART_BITS = 10  # of the number of a level and component; what comes after the first thousand is `other`
-_PART_MASK = (1 << _PART_BITS) - 1
-_PART_BYTES = 80
-_TWO_WORDS = re.compile(rb" *([^ ]+) +([^ ]+) ")
-_PART = re.compile(r"[A-Za-z][\w.:/@-]{0,19} [\w.:/@#-]{1,40}")
-_BRACKETS = str.maketrans("", "", '[](),"')
 # Of lines of a block that begin alike, the first and the last are looked at for their shapes.
 _KNOWN_KINDS_EVERY = 4  # blocks
 _MOST_KINDS = 10_000
@@ -103,15 +91,15 @@ class Counting:
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self._patterns, self._window, self._shapes = patterns, window, shapes
-        self._scratch, self._line_scratch = hyperscan.Scratch(patterns.block), hyperscan.Scratch(patterns.line)
+        self._matching = Matching(patterns)
         head = b"".join(line + b"\n" for line in planted)
         # Filled again and again: memory that is asked for anew has to be made by the kernel each time.
         self._buffer = bytearray(max(block_bytes, len(head)))
         self._view, self._mask = memoryview(self._buffer), np.empty(len(self._buffer), np.bool_)
         self._held = 0
-        self._long: _LongLine | None = None
+        self._long: LongLine | None = None
         self._planted, self._planted_left = len(planted), len(planted)
-        self._parts = _Parts()
+        self._parts = Parts()
         self._kinds: set[int] = set()
         self._shown = 0
         self._firsts: dict[tuple[int, str], bytes] = {}
@@ -150,7 +138,7 @@ class Counting:
             cell.first, cell.last = masked_line(line), masked_line(self._lasts[hour, name])
         return self.seen
 
-    def _feed_long_line(self, long: "_LongLine", chunk: bytes, at: int) -> int:
+    def _feed_long_line(self, long: LongLine, chunk: bytes, at: int) -> int:
         """Feed a long line, and return where it ends."""
         end = chunk.find(b"\n", at)
         if end < 0:
@@ -168,7 +156,7 @@ class Counting:
             self._view[:rest] = bytes(self._view[cut : self._held])
             self._held = rest
         elif grows:
-            self._long = _LongLine(self._patterns)
+            self._long = LongLine(self._patterns)
             self._long.feed(bytes(self._view[: self._held]))
             self._held = 0
 
@@ -196,10 +184,10 @@ class Counting:
         seen.lines += len(ends) - planted
         seen.unstamped += lines.unstamped - planted
         counts = self._tell_times(lines)
-        pairs = self._matches(block, lines)
+        pairs = self._matching.pairs(block, lines)
         if planted:
-            mine = pairs[(pairs >> _BITS) < planted]
-            seen.planted.update((number_of_first + (pair >> _BITS), pair & _MASK) for pair in mine.tolist())
+            mine = pairs[(pairs >> BITS) < planted]
+            seen.planted.update((number_of_first + (pair >> BITS), pair & MASK) for pair in mine.tolist())
         self._keep_matches(block, lines, pairs, counts)
         if self._shapes is not None:
             self._show(self._shapes, block, lines, counts)
@@ -234,67 +222,24 @@ class Counting:
             for letter in np.flatnonzero(by_letter).tolist():
                 levels[LEVELS.get(letter, OTHER)] += int(by_letter[letter])
 
-    def _matches(self, block: memoryview, lines: Lines) -> Numbers:
-        """Return every pair of a line and a pattern that it matches, once, as one number each, in order."""
-        found: list[int] = []
-
-        def matched(number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
-            found.append(end << _BITS | number)
-            return len(found) > _MOST_MATCHES
-
-        try:
-            self._patterns.block.scan(block, match_event_handler=matched, scratch=self._scratch)
-        except hyperscan.ScanTerminated:
-            return self._line_by_line(block, lines)
-        packed = np.array(found, np.int64)
-        of_line = np.searchsorted(lines.ends, (packed >> _BITS) - 1)
-        pairs = np.unique(of_line << _BITS | (packed & _MASK))
-        doubtful = self._patterns.doubtful
-        if doubtful and len(pairs):
-            kept = [
-                pair
-                for pair in pairs.tolist()
-                if pair & _MASK not in doubtful or pair & _MASK in self._numbers_of(block, lines, pair >> _BITS)
-            ]
-            pairs = np.array(kept, np.int64)
-        return pairs
-
-    def _line_by_line(self, block: memoryview, lines: Lines) -> Numbers:
-        pairs = [
-            line << _BITS | number
-            for line in range(len(lines.starts))
-            for number in sorted(self._numbers_of(block, lines, line))
-        ]
-        return np.array(pairs, np.int64)
-
-    def _numbers_of(self, block: memoryview, lines: Lines, line: int) -> set[int]:
-        """Return the numbers of the patterns that one line matches."""
-        found: set[int] = set()
-        self._patterns.line.scan(
-            bytes(block[int(lines.starts[line]) : int(lines.ends[line])]),
-            match_event_handler=lambda number, *_: found.add(number),
-            scratch=self._line_scratch,
-        )
-        return found
-
     def _keep_matches(self, block: memoryview, lines: Lines, pairs: Numbers, counts: npt.NDArray[np.bool_]) -> None:
-        stretch = lines.stretch_of(pairs >> _BITS)
+        stretch = lines.stretch_of(pairs >> BITS)
         inside = counts[stretch]
         pairs, stretch = pairs[inside], stretch[inside]
         if not len(pairs):
             return
-        number = pairs & _MASK
-        matched, at = np.unique(pairs >> _BITS, return_inverse=True)
+        number = pairs & MASK
+        matched, at = np.unique(pairs >> BITS, return_inverse=True)
         part = self._parts.numbers(block, lines, matched)[at]
         hours, hour_at = np.unique(lines.minutes[stretch] // _MINUTES, return_inverse=True)
-        place = hour_at << _BITS | number
+        place = hour_at << BITS | number
         for one, count in zip(
-            *(each.tolist() for each in np.unique(place << _PART_BITS | part, return_counts=True)), strict=True
+            *(each.tolist() for each in np.unique(place << PART_BITS | part, return_counts=True)), strict=True
         ):
-            hour, name = self._hour_and_name(hours, one >> _PART_BITS)
+            hour, name = self._hour_and_name(hours, one >> PART_BITS)
             cell = self.seen.tally.cell(name, hour)
             cell.lines += count
-            cell.parts[self._parts.names[one & _PART_MASK]] += count
+            cell.parts[self._parts.names[one & PART_MASK]] += count
         places, firsts = np.unique(place, return_index=True)
         _, lasts = np.unique(place[::-1], return_index=True)
         for one, first, last in zip(places.tolist(), firsts.tolist(), lasts.tolist(), strict=True):
@@ -304,7 +249,7 @@ class Counting:
             self._lasts[key] = _head(block, lines, int(matched[at[len(at) - 1 - last]]))
 
     def _hour_and_name(self, hours: Numbers, code: int) -> tuple[int, str]:
-        return int(hours[code >> _BITS]), self._patterns.names[code & _MASK]
+        return int(hours[code >> BITS]), self._patterns.names[code & MASK]
 
     def _show(self, shapes: Shapes, block: memoryview, lines: Lines, counts: npt.NDArray[np.bool_]) -> None:
         """Give lines of level WARNING and worse to whoever looks at shapes.
@@ -327,7 +272,7 @@ class Counting:
         chosen = bad[np.unique(at)]
         shapes.see([_head(block, lines, line) for line in chosen.tolist()], len(bad) - len(chosen))
 
-    def _end_long_line(self, long: "_LongLine", *, newline: int) -> None:
+    def _end_long_line(self, long: LongLine, *, newline: int) -> None:
         self._long = None
         numbers, seen = long.end(), self.seen
         head = memoryview(long.head + b"\n")
@@ -343,79 +288,4 @@ class Counting:
 
 def _head(block: memoryview, lines: Lines, line: int) -> bytes:
     start = int(lines.starts[line])
-    return bytes(block[start : min(int(lines.ends[line]), start + _HEAD_BYTES)])
-
-
-class _Parts:
-    """Level and component of lines, numbered as they come."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[bytes, ...], int] = {}  # bounded by what a stream holds of them
-        self._of_beginnings: dict[int, int] = {}
-        self.names = [OTHER]
-
-    def numbers(self, block: memoryview, lines: Lines, chosen: Numbers) -> Numbers:
-        """Return the numbers of the level and component of lines.
-
-        Lines that begin alike have the same, unless what they begin with is too short to hold both.
-        """
-        if not lines.stamp_bytes:
-            return np.zeros(len(chosen), np.int64)
-        beginnings, firsts, places = np.unique(
-            fingerprints_of(block, lines, chosen), return_index=True, return_inverse=True
-        )
-        if len(self._of_beginnings) > _MOST_KINDS:
-            self._of_beginnings.clear()
-        known = self._of_beginnings
-        for beginning, first in zip(beginnings.tolist(), firsts.tolist(), strict=True):
-            if beginning not in known:
-                known[beginning] = self._number(block, lines, int(chosen[first]), BEGINNING_BYTES)
-        found = np.array([known[each] for each in beginnings.tolist()], np.int64)[places]
-        for at in np.flatnonzero(found < 0).tolist():
-            found[at] = max(0, self._number(block, lines, int(chosen[at]), _PART_BYTES))
-        return found
-
-    def _number(self, block: memoryview, lines: Lines, line: int, most: int) -> int:
-        """Return the number of a line's level and component; -1 where so many bytes do not hold both."""
-        begin, end = int(lines.starts[line]) + lines.stamp_bytes, int(lines.ends[line])
-        text = bytes(block[begin : min(end, begin + most)]) + (b" " if end <= begin + most else b"")
-        words = _TWO_WORDS.match(text)
-        if words is None:
-            return -1
-        number = self._numbers.get(words.groups())
-        if number is None:
-            number = self._numbers[words.groups()] = self._new(words.groups())
-        return number
-
-    def _new(self, words: tuple[bytes, ...]) -> int:
-        name = b" ".join(words).decode("ascii", "replace").translate(_BRACKETS)
-        if not _PART.fullmatch(name) or len(self.names) > _PART_MASK:
-            return 0
-        self.names.append(name)
-        return len(self.names) - 1
-
-
-class _LongLine:
-    """A line that is longer than a block. Its head is kept; the rest is scanned as it comes and forgotten."""
-
-    def __init__(self, patterns: Patterns) -> None:
-        self._found: set[int] = set()
-        # A stream keeps neither its database nor its handler alive, and takes no scratch space when it is closed.
-        self._database, self._handler = patterns.for_pieces(), self._matched
-        self._stream = self._database.stream(match_event_handler=self._handler)
-        self._stream.__enter__()
-        self.head = b""
-        self.bytes = 0
-
-    def _matched(self, number: int, *_: object) -> None:
-        self._found.add(number)
-
-    def feed(self, piece: bytes) -> None:
-        self.head += piece[: _HEAD_BYTES - len(self.head)]
-        self.bytes += len(piece)
-        self._stream.scan(piece)
-
-    def end(self) -> set[int]:
-        """Return the numbers of the patterns that it matches."""
-        self._stream.close()  # what is anchored to the end is found now
-        return self._found
+    return bytes(block[start : min(int(lines.ends[line]), start + HEAD_BYTES)])

@@ -13,7 +13,7 @@ from tdev_operators.core.logs.settings import LogSource
 from tdev_operators.core.logs.texts import TextError, text_of
 from tdev_operators.core.ports import ObjectInfo
 
-_AT_ONCE = 4
+_AT_ONCE = 2
 # Events may arrive so much later than they bear: that far back is counted anew each time.
 _LATE_HOURS = 1
 

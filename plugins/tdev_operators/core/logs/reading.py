@@ -109,11 +109,13 @@ def read_host(host: StreamingHost, directory: str, tokens: Sequence[Token], job:
             break
         parts = side_by_side({file: partial(_read, host, file, known, job) for file in waiting}, at_most=_AT_ONCE)
         files, _ = _listed(host, directory)
-        now = {file.path: file.inode for file in files}
+        now, sizes = {file.path: file.inode for file in files}, {file.inode: file.size_bytes for file in files}
         for file, part in parts.items():
             name = source.name_of(file.path)
             if now.get(file.path) != file.inode:
                 source.told.append(f"{name} was rotated while it was read, and read again under its new name.")
+            elif file.compressed and sizes[file.inode] != file.size_bytes:
+                source.told.append(f"{name} was being packed while it was read, and read again.")
             elif isinstance(part, TdevError):
                 source.skipped[name] = str(part)
                 done[file.inode] = _Part(Seen(), _kept(known, file))
@@ -123,12 +125,12 @@ def read_host(host: StreamingHost, directory: str, tokens: Sequence[Token], job:
             else:
                 done[file.inode] = part
                 _note(source, name, part)
-        known = renewed(known, (part.token for part in done.values()), (file.inode for file in files))
+        known = renewed(known, (part.token for part in done.values()), (file.inode for file in files), job.window.since)
     for file in _waiting(files, done, job.window):
         source.skipped[source.name_of(file.path)] = (
             "it was another file each time that it was read; see what rotates it"
         )
-    source.tokens = renewed(known, (), (file.inode for file in files))
+    source.tokens = known
     if not source.read and not source.skipped:
         source.skipped[source.title] = "no log there was written to in the last hours; see whether its writers run"
     return source

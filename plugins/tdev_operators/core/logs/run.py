@@ -29,7 +29,8 @@ from tdev_operators.core.verdicts import CheckResult, Coverage
 if TYPE_CHECKING:
     from tdev_operators.core.settings import Settings
 
-_AT_ONCE = 8
+# Sources at a time, each with two files: a stream takes some four megabytes.
+_AT_ONCE = 4
 _MINUTES, _SECONDS = 60, 60
 # Clocks differ: what is stamped so much later than now is not from the future.
 _SLACK_MINUTES = 5

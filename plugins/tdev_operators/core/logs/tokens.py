@@ -80,8 +80,13 @@ def token_of(*, inode: int, family: str, head: bytes, offset: int, minute: int) 
     return Token(inode, offset, len(head), digest_of(head), minute, family)
 
 
-def renewed(tokens: Iterable[Token], read: Iterable[Token], present: Iterable[int]) -> list[Token]:
-    """Return the tokens to keep: those of what was read, and former ones of files that are still there."""
+def renewed(tokens: Iterable[Token], read: Iterable[Token], present: Iterable[int], since: int) -> list[Token]:
+    """Return the tokens to keep: those of what was read, of files that are there, and of files that are gone.
+
+    Those last ones until their last line is older than the minute `since`: what they were packed into is known by them
+    alone.
+    """
     new = {token.inode: token for token in read}
     there = set(present)
-    return [*(token for token in tokens if token.inode in there and token.inode not in new), *new.values()]
+    kept = (token for token in tokens if token.inode not in new and (token.inode in there or token.minute >= since))
+    return [*kept, *new.values()]

@@ -118,9 +118,11 @@ class SshHost:
             with self._errors():
                 channel = self._session()
             try:
-                yield self._guarded(
-                    printed(channel, self._name, argv, line, connect_seconds=self._connect_seconds, limit_seconds=limit)
-                )
+                with self._errors():
+                    channel.settimeout(self._connect_seconds)
+                    channel.exec_command(line)
+                    channel.shutdown_write()
+                yield self._guarded(printed(channel, self._name, argv, limit_seconds=limit))
             finally:
                 channel.close()  # sshd then closes the command's streams, which ends it at its next write
         finally:

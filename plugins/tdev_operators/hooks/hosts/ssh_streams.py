@@ -22,12 +22,10 @@ def printed(
     channel: paramiko.Channel,
     host: str,
     argv: Sequence[str],
-    line: str,
     *,
-    connect_seconds: float,
     limit_seconds: float,
 ) -> Iterator[bytes]:
-    """Run a line that keeps its own limit and yield what it prints. While nobody takes the next chunk, it waits.
+    """Yield what a command prints that was begun and keeps its own limit. While nobody takes the next chunk, it waits.
 
     Raises:
         CommandFailedError: it ended badly. TargetTimeoutError: at its limit, or it fell silent.
@@ -43,9 +41,6 @@ def printed(
     def left() -> float:
         return began + limit_seconds + SILENCE_SECONDS - time.monotonic()
 
-    channel.settimeout(connect_seconds)
-    channel.exec_command(line)
-    channel.shutdown_write()
     channel.settimeout(_TICK_SECONDS)
     while True:
         if left() <= 0:
