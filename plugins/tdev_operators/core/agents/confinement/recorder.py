@@ -45,7 +45,8 @@ def record(asked: Mapping[str, Any]) -> dict[str, Any]:
     `calls`, pairs of what was called and a digest of what came of it.
     """
     told_of = _Recording(asked["module"], asked["constants"], asked["calls"], asked["agents"], asked["imported"])
-    with quiet(told_of.printed), covering(told_of.ran, wanted=asked["cover"]):
+    with quiet(told_of.printed), covering(told_of.ran, wanted=asked["cover"]) as watch:
+        told_of.watch = watch
         module = told_of.load(asked["source"], measured=not asked["cover"])
         if module is not None:
             told_of.drive(module)
@@ -100,6 +101,7 @@ class _Recording:
         self.names: list[str] = []
         self.error = ""
         self.stuck: list[str] = []
+        self.watch: Callable[[], None] = lambda: None
         self.ran: set[int] = set()
         self.lines: set[int] = set()
         self.doctests: tuple[int, int] = (0, 0)
@@ -233,6 +235,7 @@ class _Recording:
 
     def _call(self, name: str, function: Callable[..., Any], arguments: list[Any], named: dict[str, Any]) -> Any:
         _set_chance()
+        self.watch()
         before = self.printed.tell()
         answer: Any = None
         try:
