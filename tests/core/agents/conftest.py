@@ -12,7 +12,7 @@ EVERY_PASS = Goal(0.001, 6.5, 3.0)  # no source is ever this small, so every pas
 
 
 def rules_with(**values):
-    within = {"cpu_seconds": 2, "wall_seconds": 6.0, **values.pop("confinement", {})}
+    within = {"cpu_seconds": 2, "wall_seconds": 4.0, **values.pop("confinement", {})}
     return SHIPPED.model_copy(
         update={"calls": 24, "confinement": SHIPPED.confinement.model_copy(update=within), **values}
     )

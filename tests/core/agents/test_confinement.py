@@ -14,8 +14,8 @@ from tdev_operators.core.agents.confinement.barriers import Limits
 from tdev_operators.core.agents.confinement.house import Held, House
 from tdev_operators.core.agents.confinement.probes import BARRIERS
 
-LIMITS = Limits(2, 4, 256, 1 << 20)
-QUESTION = {"module": "agent", "constants": [], "calls": 4, "agents": 1, "cover": False}
+LIMITS = Limits(2, 3, 256, 1 << 20)
+QUESTION = {"module": "agent", "constants": [], "calls": 4, "agents": 1, "cover": False, "imported": []}
 
 # What is left out, and which barriers must be missed for it. Some stand doubly: one of the two is enough.
 SABOTAGE = (

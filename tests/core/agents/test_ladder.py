@@ -40,6 +40,9 @@ class Weigher:
         return round(total_of_all, 3)
 
 
+LIMITS = {"low": 1, "high": 3}
+
+
 def report(name, score):
     return json.dumps({"name": name, "score": score})
 
@@ -99,6 +102,7 @@ def test_by_footprint_what_instances_hold_counts(house):
         (lambda s: s.replace("score})", "score}"), "does not parse"),
         (lambda s: s.replace("# It weighs values.\n", "x=1\n"), "does not offer x"),
         (lambda s: s.replace("import json\n", "") + "#", "does not come out as before"),
+        (lambda s: s.replace('"high": 3', '"high":4'), "LIMITS does not come out as before"),
         (lambda s: s + "# longer\n", "brings nothing"),
         (lambda s: s.replace("# It weighs values.", "raise OSError"), "cannot be loaded"),
         (lambda s: s.replace("# It weighs values.", "while 1: 0"), "processor time|did not end"),
@@ -106,7 +110,7 @@ def test_by_footprint_what_instances_hold_counts(house):
         (lambda s: s.replace("    return Weigher()", "    for _ in range(99):Weigher\n    return Weigher()")
             .replace("# It weighs values.\n", "").replace("import calendar\n", ""), "making one takes"),
     ],
-    ids=["constant", "state", "branch", "rounding", "parameter", "name", "syntax", "new name", "import", "longer",
+    ids=["constant", "state", "branch", "rounding", "parameter", "name", "syntax", "new name", "import", "value", "longer",
          "raises", "endless", "doctest", "slower"],
 )  # fmt: skip
 def test_a_wrong_pass_is_taken_back(house, monkeypatch, change, why):
@@ -174,6 +178,11 @@ HOSTILE = {
         '"footprint":null,"instance":null}\')\nos._exit(0)\n' + AGENT,
         "nothing in it can be called",
     ),
+    "forges our own words": (
+        WRITE + 'write(b\'{"barrier": "\\\\u001b[31m"}\')\nos._exit(97)\n' + AGENT,
+        "could not be put up",
+    ),
+    "forges no words": (WRITE + 'write(b\'{"defect": ""}\')\nos._exit(0)\n' + AGENT, "broke off"),
     "forges nonsense": (WRITE + "write(b'[' * 90000)\nos._exit(0)\n" + AGENT, "no answer"),
     "forges wrong kinds": (
         WRITE + 'write(b\'{"error":"","names":[],"calls":[[1,2]]}\')\nos._exit(0)\n' + AGENT,

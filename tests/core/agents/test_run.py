@@ -41,6 +41,7 @@ WHOLE = (
     "test_where_a_barrier_is_missing_nothing_is_executed",
     "test_what_time_did_not_suffice_for_is_told",
     "test_a_worker_that_breaks_costs_one_agent",
+    "test_whoever_gives_up_in_between_leaves_no_process_and_waits_for_no_other_agent",
 )
 
 
@@ -494,6 +495,24 @@ def test_a_worker_that_breaks_costs_one_agent(monkeypatch):
     broken = [done for done in rest.values() if done.source is None]
     assert len(broken) == 1
     assert "what tries it broke" in broken[0].refusal
+
+
+def test_whoever_gives_up_in_between_leaves_no_process_and_waits_for_no_other_agent():
+    from tdev_operators.core.agents.ladder import Goal
+
+    sources = {str(number): agent_source("stop", number, 6300).source for number in range(200)}
+    pids = []
+
+    def give_up():
+        with Workers(rules_with(at_once=2, calls=8), Goal(6.0, 6.5, 3.0)) as opened:
+            pids.extend(worker._conversation._command.pid for worker in opened._workers)
+            next(opened.each(sources, until=time.monotonic() + 300))
+            raise Killed
+
+    with pytest.raises(Killed):
+        give_up()
+    assert len(pids) == 2
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def _without_confinement(monkeypatch):

@@ -103,7 +103,7 @@ class _Climb:
             raise ProofFailedError(f"it looks at itself ({mirror}), so it may see any change")
         # Not its own name, which code could wait for; the same for the same agent, whatever its size.
         self._module = f"agent_{hashlib.sha256(source.encode()).hexdigest()[:8]}"
-        self._constants = constants_of(tree)
+        self._constants, self._imported = constants_of(tree), sorted(imported_names(tree))
         covered = self._record(source, cover=True)
         self.original = self._record(source)
         try:
@@ -228,6 +228,7 @@ class _Climb:
             "source": source,
             "module": self._module,
             "constants": self._constants,
+            "imported": self._imported,
             "calls": self._rules.calls,
             "agents": self._rules.footprint_agents,
             "cover": cover,

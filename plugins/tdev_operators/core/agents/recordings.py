@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tdev_operators.core.agents.confinement.house import Answer
+from tdev_operators.core.agents.confinement.house import Answer, printable
 from tdev_operators.core.errors import ProofFailedError
 
 _MOST_CALLS = 20_000
@@ -45,7 +45,7 @@ def read(answer: Answer) -> Recording:
         raise ProofFailedError(answer.refusal)
     data = answer.data
     if error := data.get("error"):
-        raise ProofFailedError(f"it cannot be loaded alone ({_clean(error)})")
+        raise ProofFailedError(f"it cannot be loaded alone ({printable(error)})")
     try:
         tries, failures = map(_count, data["doctests"])
         return Recording(
@@ -72,13 +72,13 @@ def refuse_differences(before: Recording, after: Recording, *, but: frozenset[st
     """
     public = [tuple(name for name in one.names if not name.startswith("_")) for one in (before, after)]
     if more := sorted(set(public[1]) - set(public[0])):
-        raise ProofFailedError(f"it offers {_clean(more[0])}, which was not there")
+        raise ProofFailedError(f"it offers {printable(more[0])}, which was not there")
     for name, marks in before.calls.items():
         if after.calls.get(name) != marks and name.partition("#")[0] not in but:
-            raise ProofFailedError(f"{_clean(name)} does not come out as before")
+            raise ProofFailedError(f"{printable(name)} does not come out as before")
     for name in after.calls:
         if name not in before.calls and not name.startswith("_") and name.partition("#")[0] not in but:
-            raise ProofFailedError(f"{_clean(name)} could not be called before")
+            raise ProofFailedError(f"{printable(name)} could not be called before")
     if before.doctests != after.doctests:
         raise ProofFailedError(
             f"{after.doctests[1]} of {after.doctests[0]} doctests fail, before {before.doctests[1]} of "
@@ -101,8 +101,3 @@ def _count(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
         raise TypeError
     return value
-
-
-def _clean(text: object) -> str:
-    """Return a hostile text so that it can stand in a report."""
-    return "".join(sign if sign.isprintable() else "?" for sign in str(text)[:120])

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from threading import Event
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,7 +32,7 @@ class Workers:
         self._seconds = rules.confinement.wall_seconds * _TRIES_A_PASS * (len(rules.passes) + 2)
 
     def __enter__(self) -> Self:
-        self._stack = ExitStack()
+        self._stack, self._over = ExitStack(), Event()
         try:
             self._threads = self._stack.enter_context(ThreadPoolExecutor(self._rules.at_once, "tdev-agents"))
             self._workers = [_Worker(self._rules, self._goal) for _ in range(self._rules.at_once)]
@@ -47,6 +48,7 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._over.set()  # or those who wait for an answer would start their processes again
         self._stack.close()
 
     def each(self, sources: Mapping[str, str], *, until: float) -> Iterator[tuple[str, Optimised]]:
@@ -61,7 +63,7 @@ class Workers:
 
         def work(worker: _Worker) -> None:
             try:
-                while time.monotonic() < until:
+                while time.monotonic() < until and not self._over.is_set():
                     name, source = waiting.get_nowait()
                     done.put((name, worker.optimised(source, self._seconds)))
             except queue.Empty:

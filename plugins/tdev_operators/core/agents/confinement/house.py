@@ -127,7 +127,7 @@ class House:
         limits = limits or self._limits
         question = {**asked, "do": what, "limits": limits.to_json(), "libraries": self._libraries}
         ended = self._zygote.ask(question, seconds=limits.wall_seconds + _MARGIN_SECONDS)
-        return _understood(ended, limits)
+        return _understood(ended, limits, ours=what == "probe")
 
     def probe(self) -> Held:
         """Try every barrier; what a probe does not say is not held."""
@@ -179,7 +179,8 @@ class House:
         return self._zygote.ask(question, seconds=limits.wall_seconds + _MARGIN_SECONDS)
 
 
-def _understood(ended: Mapping[str, Any], limits: Limits) -> Answer:
+def _understood(ended: Mapping[str, Any], limits: Limits, *, ours: bool) -> Answer:
+    """Read an answer. Only a probe of ours is believed that a barrier could not be put up."""
     if ended.get("late"):
         return Answer({}, f"it did not end within {limits.wall_seconds:g} s")
     if ended.get("cut"):
@@ -195,11 +196,18 @@ def _understood(ended: Mapping[str, Any], limits: Limits) -> Answer:
     if not isinstance(data, dict):
         status = ended.get("exit")
         return Answer({}, f"it ended with status {status} and no answer (memory above {limits.memory_mb} MB?)")
-    if "barrier" in data and ended.get("exit"):
+    if "barrier" in data and ours:
         raise CommandFailedError(f"A barrier of the confinement cannot be put up ({str(data['barrier'])[:200]}).")
-    if "defect" in data:
-        return Answer({}, f"its recording broke off: {str(data['defect']).strip().splitlines()[-1][:200]}")
+    for word, why in (("barrier", "a barrier could not be put up"), ("defect", "its recording broke off")):
+        if word in data:
+            last = str(data[word]).strip().rpartition("\n")[2]
+            return Answer({}, f"{why} ({printable(last)})")
     return Answer(data)
+
+
+def printable(text: object) -> str:
+    """Return the beginning of a hostile text so that it can stand in a report."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(text)[:120])
 
 
 @contextmanager

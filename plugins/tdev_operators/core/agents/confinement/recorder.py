@@ -40,12 +40,13 @@ _ROUNDS, _BATCH = 15, 200
 def record(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Load a source and call what it defines.
 
-    `asked` has `source`, `module`, `constants` (of the original), `calls` (a callable's), `agents` (how many are made
-    to see what they hold), and `cover`: whether the lines that ran are told instead. The answer has `calls`, pairs of
-    what was called and a digest of what came of it.
+    `asked` has `source`, `module`, `constants` and `imported` names (of the original), `calls` (a callable's), `agents`
+    (how many are made to see what they hold), and `cover`: whether the lines that ran are told instead. The answer has
+    `calls`, pairs of what was called and a digest of what came of it.
     """
-    told_of = _Recording(asked["module"], asked["constants"], asked["calls"], asked["agents"])
-    with quiet(told_of.printed), covering(told_of.ran, wanted=asked["cover"]):
+    told_of = _Recording(asked["module"], asked["constants"], asked["calls"], asked["agents"], asked["imported"])
+    with quiet(told_of.printed), covering(told_of.ran, wanted=asked["cover"]) as watch:
+        told_of.watch = watch
         module = told_of.load(asked["source"], measured=not asked["cover"])
         if module is not None:
             told_of.drive(module)
@@ -91,12 +92,16 @@ def maker_of(module: types.ModuleType) -> Callable[[], object] | None:
 class _Recording:
     """What was called, and what came of it."""
 
-    def __init__(self, module: str, constants: Iterable[Any], count: int, agents: int = 1) -> None:
+    def __init__(
+        self, module: str, constants: Iterable[Any], count: int, agents: int = 1, imported: Iterable[str] = ()
+    ) -> None:
         self.module, self.constants, self.count, self.agents = module, list(constants), count, agents
+        self.imported = frozenset(imported)
         self.calls: list[tuple[str, str]] = []
         self.names: list[str] = []
         self.error = ""
         self.stuck: list[str] = []
+        self.watch: Callable[[], None] = lambda: None
         self.ran: set[int] = set()
         self.lines: set[int] = set()
         self.doctests: tuple[int, int] = (0, 0)
@@ -160,11 +165,12 @@ class _Recording:
             tracemalloc.stop()
 
     def drive(self, module: types.ModuleType) -> None:
-        """Call every function, class and method that the module defines, by name."""
+        """Call every function, class and method that the module defines, and look at its public values, by name."""
         for name, value in sorted(vars(module).items()):
             if getattr(value, "__module__", None) != self.module:
-                continue
-            if isinstance(value, type):
+                if name not in self.imported and not name.startswith("_") and not callable(value):
+                    self._note(name, told(value, self.module))
+            elif isinstance(value, type):
                 self._drive_class(name, value)
             elif callable(value):
                 self._drive_callable(name, value, self.count)
@@ -229,6 +235,7 @@ class _Recording:
 
     def _call(self, name: str, function: Callable[..., Any], arguments: list[Any], named: dict[str, Any]) -> Any:
         _set_chance()
+        self.watch()
         before = self.printed.tell()
         answer: Any = None
         try:

@@ -9,7 +9,7 @@ import signal
 import sys
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 FILE = "<agent>"
@@ -51,10 +51,13 @@ def quiet(printed: io.StringIO) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def covering(ran: set[int], *, wanted: bool) -> Iterator[None]:
-    """Note the lines of the agent that run inside the block."""
+def covering(ran: set[int], *, wanted: bool) -> Iterator[Callable[[], None]]:
+    """Note the lines of the agent that run inside the block.
+
+    What is yielded begins to watch again: an EndlessError that meets the watcher at work ends it.
+    """
     if not wanted:
-        yield
+        yield lambda: None
         return
 
     def local(frame: types.FrameType, event: str, _: object) -> Any:
@@ -67,7 +70,7 @@ def covering(ran: set[int], *, wanted: bool) -> Iterator[None]:
 
     sys.settrace(opened)
     try:
-        yield
+        yield lambda: sys.settrace(opened)
     finally:
         sys.settrace(None)
 
