@@ -87,6 +87,14 @@ class Evolution:
     def highest(self):
         return self.value("SELECT max(generation) FROM evolution_history")
 
+    def wait_for_a_generation(self):
+        """Wait for the next one; return the highest number of before."""
+        floor, deadline = self.highest(), time.monotonic() + 20
+        while self.highest() == floor:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        return floor
+
     def pids(self, application="t-developer-evolution"):
         with self.system.database() as sql:
             rows = sql.execute(

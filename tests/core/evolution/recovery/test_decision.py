@@ -22,9 +22,12 @@ HOLDER = {
 }
 
 
-def host(**changes):
-    running = {"t-developer-evolution": True}
-    return {"services": running, "engine": {"pid": 5, "state": "Sl", "seconds": 9}, **changes}
+def host(state="Sl"):
+    return {"engine": {"pid": 5, "state": state, "seconds": 9}}
+
+
+def services(*, runs=True):
+    return {"running": {"t-developer-evolution": runs}, "lock_files": {}}
 
 
 def seen(failed=None, **parts):
@@ -33,6 +36,7 @@ def seen(failed=None, **parts):
         "api": {"status": "running", "asked": {}},
         "locks": {"held": [], "waits_for": []},
         "checkpoints": [],
+        "services t-developer-1": services(),
         "host t-developer-1": host(),
         "errors t-developer-1": {"lines": 0, "more": False, "newest": []},
         **parts,
@@ -53,7 +57,8 @@ def decided(found, settings=SHIPPED, **asked):
         (seen(generation={**STALLED, "age_seconds": None}), True, "No generation was ever recorded; one is due every"),
         (seen(failed={"generation": "It is away."}), False, "Nobody can say whether the evolution is stalled: It is"),
         (seen(failed={"api": "It is away."}), False, "Nobody can say whether somebody stopped it on purpose: It is"),
-        (seen(failed={"host t-developer-1": "It is away."}), False, "The engine's host cannot be asked: It is away."),
+        (seen(failed={"services t-developer-1": "Is away."}), False, "The engine's host cannot be asked: Is away."),
+        (seen(failed={"host t-developer-1": "No ps there."}), True, "Generation 7"),  # it can be restarted all the same
         (seen(failed={"locks": "It is away."}), True, "Generation 7"),  # what is locked is looked at again
         (seen(api={"status": "paused", "asked": {}}), False, "It is paused over the API, so somebody wanted that."),
         (
@@ -67,12 +72,12 @@ def decided(found, settings=SHIPPED, **asked):
             "The engine waits for a lock of a prepared transaction, which lives",
         ),
         (
-            seen(**{"host t-developer-1": host(services={"t-developer-evolution": False}, engine=None)}),
+            seen(**{"services t-developer-1": services(runs=False)}),
             True,
             "t-developer-evolution on t-developer-1 does not run.",
         ),
         (
-            seen(**{"host t-developer-1": host(engine={"pid": 5, "state": "D", "seconds": 9})}),
+            seen(**{"host t-developer-1": host("D")}),
             True,
             "t-developer-evolution on t-developer-1 hangs on a disk or a mount (process 5).",
         ),

@@ -26,7 +26,7 @@ class Killed(BaseException):
 def test_killed_around_any_line_of_the_journal_the_retry_goes_on(evolution, monkeypatch, line, when, settled):
     # What is settled is started before any lock is cleared, and the stand-in's engine does not come up without its own.
     pid = 0 if settled else evolution.hold_as_the_dead()
-    floor, request, note = evolution.highest(), evolution.request(), Journal.note
+    floor, request, note = evolution.highest(), evolution.request(force=settled), Journal.note
 
     def dies(self, step, event, **facts):
         if len(self.entries) + 1 == line and when == "before":
@@ -46,10 +46,9 @@ def test_killed_around_any_line_of_the_journal_the_retry_goes_on(evolution, monk
         if half_done:
             recovery.settle()
             assert evolution.engine.running, "no run leaves the engine stopped"
-            evolution.engine.stop()  # or it would come back by itself
     found = evolution.recover(request)
     assert found["cure"].verdict is Verdict.OK, found["cure"]
-    assert found["cure"].summary.startswith("Cured: generation " if half_done else f"Cured: generation {floor + 1} at ")
+    assert found["cure"].summary.startswith("Cured: generation " if settled else f"Cured: generation {floor + 1} at ")
     assert evolution.engine.running
     assert pid not in evolution.pids()
     with evolution.opened(request) as (recovery, _):

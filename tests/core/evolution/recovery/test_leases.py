@@ -13,6 +13,7 @@ from tdev_operators.core.evolution.recovery.settings import LeaseTable
 from tdev_operators.core.ports import CommandOutput
 from tdev_operators.core.settings import load_settings
 from tdev_operators.core.sql import include_dir
+from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.hosts.local import LocalHost
 
 RULES = load_settings(include_dir() / "tdev.toml").evolution.recovery
@@ -50,6 +51,16 @@ def test_a_lock_file_of_a_dead_process_is_moved_aside_and_noted_before(tmp_path,
         )
     ]
     assert cleared(file).ended == cleared(file).kept == (), "a retry finds nothing to do"
+
+
+def test_a_recovery_moves_a_dead_engines_lock_file_aside_and_tells_it_before(evolution, tmp_path, dead):
+    file = tmp_path / "engine.pid"
+    file.write_text(str(dead))
+    found = evolution.recover(settings=evolution.settings(lock_files=(str(file),)))
+    assert found["cure"].verdict is Verdict.OK, found["cure"]
+    assert found["locks"].details[0].startswith(f"{file} on sandbox was moved aside")
+    assert f"lock file    sandbox: {file}: of process {dead}, which is dead" in found["diagnosis"].details
+    assert not file.exists()
 
 
 def test_a_lock_file_of_a_process_that_lives_stays(tmp_path):

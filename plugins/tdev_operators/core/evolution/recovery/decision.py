@@ -78,8 +78,8 @@ def _refusal(found: Diagnosis, settings: Settings, request: RecoveryRequest) -> 
     hosts = hosts_of_service(settings)
     if not hosts:
         return f"No host of [[hosts]] lists the service {rules.service}.", "Mend evolution.recovery.service."
-    if away := [entry.name for entry in hosts if f"host {entry.name}" in found.failed]:
-        why = found.failed[f"host {away[0]}"]
+    if away := [entry.name for entry in hosts if f"services {entry.name}" in found.failed]:
+        why = found.failed[f"services {away[0]}"]
         return f"The engine's host cannot be asked: {why}", "Mend the way to the host, and start it again."
     if API in found.failed:
         return (
@@ -109,10 +109,10 @@ def cause(found: Diagnosis, settings: Settings) -> str:
 def _causes(found: Diagnosis, settings: Settings) -> Iterator[str]:
     service = settings.evolution.recovery.service
     for entry in hosts_of_service(settings):
-        part = found.parts.get(f"host {entry.name}") or {}
-        if not part.get("services", {}).get(service, True):
+        services, machine = (found.parts.get(f"{kind} {entry.name}") or {} for kind in ("services", "host"))
+        if not services.get("running", {}).get(service, True):
             yield f"{service} on {entry.name} does not run."
-        elif (engine := part.get("engine")) and engine["state"][:1] in _HUNG:
+        elif (engine := machine.get("engine")) and engine["state"][:1] in _HUNG:
             yield f"{service} on {entry.name} {_HUNG[engine['state'][:1]]} (process {engine['pid']})."
     for name, part in found.parts.items():
         if name.startswith("errors ") and part["lines"]:

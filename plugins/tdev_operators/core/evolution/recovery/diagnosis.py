@@ -90,6 +90,7 @@ def diagnose(ports: EvolutionPorts, settings: Settings) -> Diagnosis:
         CHECKPOINTS: lambda: _checkpoints(ports, settings),
     }
     for entry in settings.hosts:
+        jobs[f"services {entry.name}"] = lambda entry=entry: _services(_reached(ports, entry), entry, settings)  # type: ignore[misc]
         jobs[f"host {entry.name}"] = lambda entry=entry: _host(_reached(ports, entry), entry, settings)  # type: ignore[misc]
         jobs[f"errors {entry.name}"] = lambda entry=entry: _errors(_reached(ports, entry), settings, now)  # type: ignore[misc]
     answers = side_by_side(jobs, at_most=_AT_ONCE)
@@ -188,11 +189,20 @@ def _reached(ports: EvolutionPorts, entry: HostSettings) -> Host:
     return ports.system.hosts[entry.name]
 
 
+def _services(host: Host, entry: HostSettings, settings: Settings) -> dict[str, Any]:
+    """Return what an act needs to know of a host; a machine that tells no more than this can be helped all the same."""
+    rules = settings.evolution.recovery
+    files = rules.lock_files if rules.service in entry.services else ()
+    return {
+        "running": {service: is_alive(host, settings, service) for service in entry.services},
+        "lock_files": {file: _lock_file(host, file) for file in files},
+    }
+
+
 def _host(host: Host, entry: HostSettings, settings: Settings) -> dict[str, Any]:
     processes, memory = processes_of(host), MemInfo.of(host)
     load = output_of(host, "cat", "/proc/loadavg").split()
     found: dict[str, Any] = {
-        "services": {service: is_alive(host, settings, service) for service in entry.services},
         "load_5_minutes": float(load[1]),
         "cores": int(output_of(host, "nproc")),
         "cpu_percent": _cpu_percent(host),
@@ -209,7 +219,6 @@ def _host(host: Host, entry: HostSettings, settings: Settings) -> dict[str, Any]
         pid = pid_of(host, settings.memory_relief.service_pid, rules.service)
         engine = next((process for process in processes if process.pid == pid), None)
         found["engine"] = engine.to_json() if engine else None
-        found["lock_files"] = {file: _lock_file(host, file) for file in rules.lock_files}
     return found
 
 

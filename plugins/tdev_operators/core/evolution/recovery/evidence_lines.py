@@ -19,7 +19,9 @@ def evidence_lines(found: Diagnosis) -> Iterator[str]:
         yield from (f"api          {path}: {answer}" for path, answer in api["asked"].items())
     for name, part in found.parts.items():
         kind, _, host = name.partition(" ")
-        if kind == "host":
+        if kind == "services":
+            yield from _service_lines(host, part)
+        elif kind == "host":
             yield from _host_lines(host, part)
         elif kind == "errors":
             yield f"errors       {part['lines']}{' and more' if part['more'] else ''} in the logs of {host}"
@@ -36,9 +38,13 @@ def evidence_lines(found: Diagnosis) -> Iterator[str]:
     yield from (f"not seen     {name}: {why}" for name, why in found.failed.items())
 
 
+def _service_lines(host: str, part: Mapping[str, Any]) -> Iterator[str]:
+    running = ", ".join(f"{name} {'runs' if runs else 'does not run'}" for name, runs in part["running"].items())
+    yield f"services     {host}: {running or 'none'}"
+    yield from (f"lock file    {host}: {file}: {said}" for file, said in part["lock_files"].items())
+
+
 def _host_lines(host: str, part: Mapping[str, Any]) -> Iterator[str]:
-    services = ", ".join(f"{name} {'runs' if runs else 'does not run'}" for name, runs in part["services"].items())
-    yield f"host         {host}: {services or 'no services'}"
     yield (
         f"host         {host}: CPU {part['cpu_percent']:.0f} %, load {part['load_5_minutes']:.2f} on {part['cores']} "
         f"cores, memory {part['memory_used_percent']:.0f} % used, {part['memory_available_mib']} MiB available"
@@ -49,7 +55,6 @@ def _host_lines(host: str, part: Mapping[str, Any]) -> Iterator[str]:
             f"pid {engine['pid']}, state {engine['state']}, for {engine['seconds'] / 3600:.1f} h" if engine else "none"
         )
         yield f"engine       {host}: process {said}"
-    yield from (f"lock file    {host}: {file}: {said}" for file, said in part.get("lock_files", {}).items())
     yield from (f"status       {line}" for line in part.get("status", ()))
     for one in part["consumers"]:
         yield f"process      {host}: {one['rss_kib'] / 1024:.0f} MiB pid {one['pid']} {one['name']}"

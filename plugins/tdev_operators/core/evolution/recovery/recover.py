@@ -194,12 +194,11 @@ class Recovery:
             raise ProofFailedError("There is no evidence of how it was before; nothing was touched. Start a new run.")
         state = generation_state(self._ports)
         if not is_stalled(state, self._settings) and not self.request.force:
-            self.journal.note(
-                CURE,
-                "done",
-                generations=[],
-                by_itself=f"Generation {state['generation']} came before anything was done.",
+            before = any(entry.step.startswith(_STOP) for entry in self.journal.entries)
+            how = (
+                "The evolution goes on since an earlier try" if before else "Nothing was touched. It goes on by itself"
             )
+            self.journal.note(CURE, "done", generations=[], by_itself=f"{how}: generation {state['generation']} came.")
             return False
         status = api_status(self._ports)["status"]
         if status not in self._rules.running_states and not self.request.although_stopped:

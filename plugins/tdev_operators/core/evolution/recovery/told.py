@@ -61,7 +61,7 @@ def _outcome(recovery: Recovery, decision: Decision) -> tuple[Verdict, str, str]
     ended = journal.last(CURE)
     if ended is not None and ended.event == "done":
         if by_itself := ended.facts.get("by_itself"):
-            return Verdict.OK, f"Nothing was touched. {by_itself}", ""
+            return Verdict.OK, by_itself, ""
         came = " and ".join(ended.facts["generations"])
         return Verdict.OK, f"Cured: generation {came}; {who}. Before: {decision.why}", ""
     if ended is not None:
