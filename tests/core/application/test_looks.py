@@ -82,7 +82,7 @@ def test_a_quick_api_is_well_and_its_figures_are_kept():
     ("api", "verdict", "words"),
     [
         (Api(health=500), CRITICAL, "5 of 20 requests failed: GET /health: status 500"),
-        (Api(agents=TargetTimeoutError("It hangs.")), WARNING, "1 of 16 requests failed: GET /agents: It hangs."),
+        (Api(agents=TargetTimeoutError("It hangs.")), CRITICAL, "5 of 20 requests failed: GET /agents: It hangs."),
         (Api(agents=404), OK, "20 requests"),  # the shape of answers is the health check's matter
         (Api(seconds=2), WARNING, "takes 2000 ms (p95)"),
         (Api(seconds=9), CRITICAL, "takes 9000 ms (p95)"),
@@ -134,6 +134,21 @@ def test_real_requests_are_told_from_the_log(tmp_path):
     settings = {"logs": {"directory": str(tmp_path)}}
     result = look("api", day_of(api=Api(), hosts={"here": LocalHost("here")}, at=at, **settings))
     assert "the 200 of the last 24 h 190 ms, as the log tells" in result.summary
+
+
+def test_a_log_of_more_requests_than_a_host_hands_over_is_told_of_its_last_hours(tmp_path):
+    at = utc_now()
+
+    def line(seconds, took):
+        stamp = (at - timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return f"{stamp} INFO api GET /agents 200 {took} ms from 10.0.0.1 {'x' * 60}\n"
+
+    text = "".join(line(seconds, 5) for seconds in range(80_000, 23_000, -6))
+    text += "".join(line(seconds, 50) for seconds in range(20_000, 0, -10))
+    (tmp_path / "api.log").write_text(text, encoding="utf-8")
+    settings = {"logs": {"directory": str(tmp_path)}}
+    result = look("api", day_of(api=Api(), hosts={"here": LocalHost("here")}, at=at, **settings))
+    assert "the 2,000 of the last 6 h 50 ms, as the log tells" in result.summary
 
 
 @pytest.fixture

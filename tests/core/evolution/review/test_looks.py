@@ -55,7 +55,7 @@ def test_pace_counts_what_was_due(reviewed, every, made, verdict):
     assert "24 the day before, 24 the same day a week ago" in result.summary
     if made == 22:
         assert result.verdict is WARNING
-        assert "2 generations have no history" in result.summary
+        assert "2 generations without history: 358 to 359." in result.summary
     else:
         assert result.verdict is verdict
     assert len(result.series[0].points) in (12, 13)
@@ -235,22 +235,44 @@ def test_mutations_that_hurt_are_named(reviewed, loss, verdict):
     assert set(lines) == {"bad", "good", "idle"}
     assert "the week before" in lines["bad"]
     # Twice in one array is once.
-    assert "336 evaluations" in lines["bad"]
+    assert "10 agents" in lines["bad"]
 
 
 def test_without_unmutated_evaluations_a_mutation_is_held_against_the_others(reviewed):
     reviewed.tell(
-        mutations="CASE i % 2 WHEN 0 THEN ARRAY['bad'] ELSE ARRAY['idle'] END",
-        fitness="0.5 - CASE i % 2 WHEN 0 THEN 0.05 ELSE 0 END" + NOISE,
+        mutations="CASE (i + g) % 2 WHEN 0 THEN ARRAY['bad'] ELSE ARRAY['idle'] END",
+        fitness="0.5 - CASE (i + g) % 2 WHEN 0 THEN 0.05 ELSE 0 END" + NOISE,
     )
     assert look("mutations", reviewed).summary.startswith("The mutation bad (-0.0")
 
 
 def test_progress_of_all_is_no_merit_of_a_mutation(reviewed):
-    late = "CASE WHEN h < 84 AND i = 1 THEN ARRAY['late'] ELSE ARRAY['other'] END"
+    late = "CASE WHEN h < 84 AND i < 6 THEN ARRAY['late'] ELSE ARRAY['other'] END"
     reviewed.tell(mutations=late, fitness="0.2 + g * 0.002" + NOISE)
     reviewed.limits = {"mutation_minimum": 50}
     assert look("mutations", reviewed).summary == "None of 2 mutations certainly helps or hurts."
+
+
+def test_a_few_good_agents_do_not_make_their_mutation_good(reviewed):
+    own = "CASE WHEN i < 5 THEN ARRAY['theirs'] ELSE '{}' END"
+    reviewed.tell(
+        mutations=own, fitness="0.5 + CASE i WHEN 1 THEN 0.1 WHEN 2 THEN 0.08 ELSE 0.02 * (i % 3) END" + NOISE
+    )
+    result = look("mutations", reviewed)
+    assert "None of 1 mutations certainly" in result.summary, "five agents are five witnesses, however often they ran"
+
+
+def test_one_odd_number_costs_neither_memory_nor_the_other_looks(reviewed):
+    reviewed.tell()
+    reviewed.run(
+        "UPDATE evolution_history SET generation = 2147483647 WHERE generation = 360 AND agent_id IN "
+        "(SELECT id FROM agents WHERE name = 'agent_0')"
+    )
+    result = look("pace", reviewed)
+    assert result.verdict is WARNING
+    assert "2,147,483,286 generations without history: 361 to 2147483646" in result.summary.replace(
+        "2147483286", "2,147,483,286"
+    )
 
 
 def test_rare_mutations_are_not_judged(reviewed):

@@ -55,13 +55,16 @@ def test_a_straight_course_is_seldom_called_changed():
 
 
 def test_neighbours_that_follow_each_other_are_no_change():
-    called = 0
+    called = missed = 0
     for seed in range(40):
         steps, values = noise(200, 0.01, seed), [0.0]
         for step in steps:
-            values.append(0.6 * values[-1] + step)
+            values.append(0.8 * values[-1] + step)
         called += change_of_course(values).p_value < 0.01
-    assert called <= 5
+        found = improvement(range(150), [value + 1 for value in values[:150]], 99)
+        missed += not found.low <= 0 <= found.high
+    assert called <= 4
+    assert missed <= 4
 
 
 def test_few_or_equal_values_have_no_change():

@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import chain
 
 from tdev_operators.core.application.day import ApplicationDay
-from tdev_operators.core.application.requests import ask, logged_milliseconds
+from tdev_operators.core.application.requests import ask, logged_requests
 from tdev_operators.core.health.api.latency import percentile
 from tdev_operators.core.health.findings import Findings
 from tdev_operators.core.verdicts import CheckResult, Verdict
@@ -26,24 +26,23 @@ def look(day: ApplicationDay) -> CheckResult:
     findings = Findings("performance.api")
     answers = ask(day.system, day.settings)
     taken = sorted(chain.from_iterable(asked.milliseconds for asked in answers.values()))
-    failed = [f"GET {path}: {error}" for path, asked in answers.items() for error in asked.errors]
-    requests = len(taken) + len(failed)
-    logged = logged_milliseconds(day.system.hosts, day.settings, day.at)
-    failed_percent = 100 * len(failed) / requests
+    why = [f"GET {path}: {error}" for path, asked in answers.items() for error in asked.errors]
+    failed = sum(asked.failed for asked in answers.values())
+    requests = len(taken) + failed
+    logged = logged_requests(day.system.hosts, day.settings, day.at)
+    failed_percent = 100 * failed / requests
     today: dict[str, float | None] = {
         "p50_ms": percentile(taken, 50) if taken else None,
         "p95_ms": percentile(taken, 95) if taken else None,
         "failed_percent": failed_percent,
-        "logged_p95_ms": percentile(logged, 95) if logged else None,
-        "logged": len(logged),
+        "logged_p95_ms": percentile(logged.milliseconds, 95) if logged else None,
     }
     before = day.before(KIND)
     day.keep(KIND, today)
     findings.saw(*answers)
     share = findings.measure("failed requests", round(failed_percent, 1), "%", limits.api_failed_percent)
-    findings.found(
-        share, f"{len(failed)} of {requests} requests failed: {failed[0] if failed else ''}".rstrip(".") + "."
-    )
+    first = f": {why[0]}" if why else ""
+    findings.found(share, f"{failed} of {requests} requests failed{first}".rstrip(".") + ".")
     for path, asked in answers.items():
         if asked.milliseconds:
             high = percentile(asked.milliseconds, 95)
@@ -51,7 +50,10 @@ def look(day: ApplicationDay) -> CheckResult:
             findings.found(verdict, f"GET {path} takes {high:.0f} ms (p95).")
     told = [f"{len(taken)} requests took {today['p95_ms']:.0f} ms (p95)"] if taken else []
     if logged:
-        told.append(f"the {len(logged):,} of the last 24 h {today['logged_p95_ms']:.0f} ms, as the log tells")
+        told.append(
+            f"the {len(logged.milliseconds):,} of the last {logged.hours:g} h {today['logged_p95_ms']:.0f} ms, as "
+            "the log tells"
+        )
     for key, name in (("p95_ms", "our requests' p95"), ("logged_p95_ms", "the logged requests' p95")):
         usual, now = day.usual(before, key), today[key]
         if usual and now is not None:
@@ -61,4 +63,4 @@ def look(day: ApplicationDay) -> CheckResult:
     sentence = "; ".join(told) + "."
     series = day.trend("p95 of our requests", "ms", before, today, "p95_ms", rules.latency_p95_ms.warning)
     series += day.trend("p95 of the logged requests", "ms", before, today, "logged_p95_ms")
-    return replace(findings.conclude(sentence[:1].upper() + sentence[1:]), series=series, details=tuple(failed))
+    return replace(findings.conclude(sentence[:1].upper() + sentence[1:]), series=series, details=tuple(why))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.sql import SQL, Identifier
 
-from tdev_operators.core.application.requests import logged_milliseconds
+from tdev_operators.core.application.requests import logged_requests
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.alone import APPLICATION as SESSION_NAME
 from tdev_operators.core.database.tuning.effect import BEFORE, LOOK, SAMPLES
@@ -93,6 +93,6 @@ def _api(ports: TuningPorts, settings: Settings) -> float | None:
 
 
 def _log(ports: TuningPorts, settings: Settings, now: datetime) -> float | None:
-    """Return the p95 of the requests that the last day's log tells of, in ms; None when it tells of none."""
-    taken = logged_milliseconds(ports.care.system.hosts, settings, now)
-    return percentile(taken, 95) if taken else None
+    """Return the p95 of the requests that the log tells of, in ms; None when it tells of none, or not of all."""
+    logged = logged_requests(ports.care.system.hosts, settings, now)
+    return percentile(logged.milliseconds, 95) if logged else None

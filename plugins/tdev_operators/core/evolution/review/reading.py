@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TODAY, YESTERDAY, LAST_WEEK = 0, 1, 7
 NAMES = {TODAY: "the last 24 h", YESTERDAY: "the day before", LAST_WEEK: "the same day a week ago"}
 _DAY_HOURS = 24
+_FEWEST_AGENTS = 5  # the witnesses of a mutation
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +47,37 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class Mutated:
+    """The evaluations of a week with a mutation (or with none): how many, and what they gained, an agent a figure."""
+
+    evaluations: int
+    gains: Moments
+
+
+@dataclass(frozen=True, slots=True)
 class Mutations:
     """A week's evaluations: all of them, those without any mutation, and those that had each mutation."""
 
-    whole: Moments
-    unmutated: Moments
-    by_name: Sequence[tuple[str, Moments]]
+    whole: Mutated
+    unmutated: Mutated
+    by_name: Mapping[str, Mutated]
 
     def compared(self, minimum: int) -> list[tuple[str, Moments, Moments]]:
-        """Return each mutation's evaluations and those to hold them against, where both are enough.
+        """Return each mutation's gains and those to hold them against, where there are enough evaluations and agents.
 
-        Those are the unmutated ones, so that no mutation is measured by the others; where they are too few it is all
-        that did not have this mutation.
+        Those are of evaluations without any mutation, so that no mutation is measured by the others; where they are
+        too few it is all.
         """
-        least = max(minimum, 2)
-        found = []
-        for name, having in self.by_name:
-            against = self.unmutated if self.unmutated.count >= least else self.whole.without(having)
-            if having.count >= least and against.count >= least:
-                found.append((name, having, against))
-        return found
+        against = self.unmutated if _is_enough(self.unmutated, minimum) else self.whole
+        return [
+            (name, having.gains, against.gains)
+            for name, having in self.by_name.items()
+            if _is_enough(having, minimum) and _is_enough(against, minimum)
+        ]
+
+
+def _is_enough(mutated: Mutated, minimum: int) -> bool:
+    return mutated.evaluations >= minimum and mutated.gains.count >= _FEWEST_AGENTS
 
 
 @dataclass(frozen=True)
@@ -103,13 +115,15 @@ class Review:
 
     def mutations(self, weeks_ago: int) -> "Mutations":
         """Return what the fitness was above its generation's mean in one week, by mutation."""
-        found = self.rows("mutations", {"days_ago": 7 * weeks_ago})
-        moments = [Moments(row["evaluations"], row["gain"], row["squares"]) for row in found]
-        named = [
-            (row["mutation"], each) for row, each in zip(found, moments, strict=True) if row["mutation"] is not None
-        ]
-        whole, unmutated = moments[:2]  # the rows without a name come first
-        return Mutations(whole, unmutated, named)
+        nothing = Mutated(0, Moments(0, 0.0, 0.0))
+        found = {
+            (row["mutation"], row["is_whole"]): Mutated(
+                row["evaluations"], Moments(row["agents"], row["gain"], row["squares"])
+            )
+            for row in self.rows("mutations", {"days_ago": 7 * weeks_ago})
+        }
+        named = {name: mutated for (name, _), mutated in found.items() if name is not None}
+        return Mutations(found.get((None, True), nothing), found.get((None, False), nothing), named)
 
     def rows(self, statement: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return the rows of `evolution/<statement>.sql`.

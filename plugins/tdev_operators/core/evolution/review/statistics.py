@@ -8,12 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 # Under fewer points on one side a line says nothing about that side.
 _SIDE = 6
 _RESAMPLES = 999
 _SEED = 20240101
+_MOST_MEMORY = 0.95  # at 1 nothing would ever be certain
+_WARM_UP = 60  # figures after which a course has forgotten that it began at 0
+
+Figures = npt.NDArray[np.float64]
+Table = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class Effect:
     """What a mutation does to fitness: mean difference to what it is held against, p-value after correction."""
 
     mutation: str
-    evaluations: int
+    agents: int
     difference: float
     p_value: float
 
@@ -57,10 +63,6 @@ class Moments:
     count: int
     total: float
     squares: float
-
-    def without(self, part: "Moments") -> "Moments":
-        """Return the moments of the figures that are not in the part."""
-        return Moments(self.count - part.count, self.total - part.total, self.squares - part.squares)
 
     @property
     def mean(self) -> float:
@@ -76,17 +78,22 @@ class Moments:
 def improvement(generations: Sequence[int], values: Sequence[float], confidence_percent: float) -> Improvement:
     """Return the relative growth a generation: Theil-Sen's slope of the logarithms, with its confidence interval.
 
-    One bad generation in four moves it hardly. The values are above 0 and of at least two generations.
+    One bad generation in four moves it hardly. The interval is widened where neighbours resemble each other, which
+    then tell less than as many independent ones. The values are above 0 and of at least two generations.
     """
-    slope, _, low, high = stats.theilslopes(np.log(values), generations, confidence_percent / 100)
-    return Improvement(*(100 * math.expm1(float(each)) for each in (slope, low, high)))
+    logarithms = np.log(values)
+    slope, intercept, low, high = map(float, stats.theilslopes(logarithms, generations, confidence_percent / 100))
+    memory = _memory(logarithms - intercept - slope * np.asarray(generations, float))
+    wider = math.sqrt((1 + memory) / (1 - memory))
+    ends = (slope, slope - wider * (slope - low), slope + wider * (high - slope))
+    return Improvement(*(100 * math.expm1(each) for each in ends))
 
 
 def change_of_course(values: Sequence[float]) -> Change | None:
     """Return where two straight lines fit best in place of one; None of too few values to say.
 
-    The statistic is the largest Chow F over all splits (Andrews 1993); its p-value is that of a moving-block bootstrap
-    of what the one line leaves over, so that neighbours that resemble each other make no change.
+    The statistic is the largest Chow F over all splits (Andrews 1993); its p-value is that of a sieve bootstrap:
+    courses without a change whose neighbours resemble each other as much as these do.
     """
     y = np.asarray(values, float)
     n = len(y)
@@ -103,12 +110,8 @@ def change_of_course(values: Sequence[float]) -> Change | None:
     place = best + _SIDE
     before, after = np.polyfit(x[:place], y[:place], 1), np.polyfit(x[place:], y[place:], 1)
     lines = np.concatenate([np.polyval(before, x[:place]), np.polyval(after, x[place:])])
-    block = max(2, round(n ** (1 / 3)))
-    chance = np.random.default_rng(_SEED)
-    starts = chance.integers(0, n, size=(_RESAMPLES, -(-n // block)))
-    places = (starts[:, :, np.newaxis] + np.arange(block)) % n
-    resampled = line + left_over[places.reshape(_RESAMPLES, -1)[:, :n]]
-    beyond = int(np.sum(_chow(resampled).max(axis=1) >= statistics[best]))
+    # The memory is that beside the two lines: a change itself would be taken for memory, and hide.
+    beyond = int(np.sum(_chow(_resampled(y - lines, n)).max(axis=1) >= statistics[best]))
     return Change(
         place,
         float(before[0]),
@@ -152,17 +155,36 @@ def effective_number(usage: Sequence[float], times: Sequence[int]) -> float:
     return float(np.exp(stats.entropy(counts)))
 
 
-def _chow(
-    rows: "np.ndarray[tuple[int, int], np.dtype[np.float64]]",
-) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+def _memory(left_over: Figures, lines: int = 1) -> float:
+    """Return how much a figure resembles the one before it, 0..0.95.
+
+    Few figures show less of it than there is, and the more lines were laid through them the less.
+    """
+    squares = float(left_over @ left_over)
+    seen = float(left_over[1:] @ left_over[:-1]) / squares if squares else 0.0
+    # Kendall's bias around a line, for each of the lines; the place where they meet was chosen, too.
+    return min(max(seen + (3 * lines - 1) * (1 + 2 * seen) / len(left_over), 0.0), _MOST_MEMORY)
+
+
+def _resampled(left_over: Figures, n: int) -> Table:
+    """Return courses of such figures that follow each other as these do."""
+    memory = _memory(left_over, lines=2)
+    news = left_over[1:] - memory * left_over[:-1]
+    news = news - news.mean()
+    drawn = np.random.default_rng(_SEED).choice(news, size=(_RESAMPLES, n + _WARM_UP))
+    made = np.zeros((_RESAMPLES, n + _WARM_UP))
+    for place in range(1, n + _WARM_UP):
+        made[:, place] = memory * made[:, place - 1] + drawn[:, place]
+    return made[:, _WARM_UP:]
+
+
+def _chow(rows: Table) -> Table:
     """Return Chow's F for every split of every row, by sums that are carried on: no line is fitted twice."""
     n = rows.shape[1]
     x = np.arange(n, dtype=float)
     ends = np.arange(_SIDE, n - _SIDE + 1)
 
-    def left_over(
-        y: "np.ndarray[tuple[int, int], np.dtype[np.float64]]",
-    ) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+    def left_over(y: Table) -> Table:
         """Return the squares that a line through the first k leaves over, for k = 1..n."""
         y = y - y.mean(axis=1, keepdims=True)  # small figures keep their digits
         k = np.arange(1, n + 1)
@@ -176,4 +198,5 @@ def _chow(
     before, after = left_over(rows), left_over(rows[:, ::-1])
     two = before[:, ends - 1] + after[:, n - ends - 1]
     one = before[:, [-1]]
-    return ((one - two) / 2) / np.maximum(two / (n - 4), 1e-18)
+    found: Table = ((one - two) / 2) / np.maximum(two / (n - 4), 1e-18)
+    return found

@@ -11,7 +11,7 @@ HINT = "Lower the rate of the mutations that hurt, and look in evolution_history
 
 
 def look(review: Review) -> CheckResult:
-    """Hold, for each mutation, the fitness of the evaluations that had it against those without any.
+    """Hold, for each mutation, the fitness of the agents that had it against that of agents without any.
 
     Each fitness is taken relative to its own generation's mean, so that a mutation is not praised for the progress of
     all. Only what is certain after the correction for many comparisons is said to help or to hurt.
@@ -20,10 +20,13 @@ def look(review: Review) -> CheckResult:
     limits = review.settings.evolution.review
     week = review.mutations(weeks_ago=0)
     compared = week.compared(limits.mutation_minimum)
-    findings.measure("evaluations in a week", week.whole.count)
+    findings.measure("evaluations in a week", week.whole.evaluations)
     findings.measure("mutations judged", len(compared))
     if not compared:
-        findings.skip("mutations", f"none has {limits.mutation_minimum} evaluations with it and without it in a week")
+        findings.skip(
+            "mutations",
+            f"none has {limits.mutation_minimum} evaluations of five agents with it and without it in a week",
+        )
         return findings.conclude("There is too little to judge.", because_of="generations.pace")
     findings.saw(*(name for name, *_ in compared))
     before = effects(review.mutations(weeks_ago=1).compared(limits.mutation_minimum))
@@ -39,7 +42,7 @@ def look(review: Review) -> CheckResult:
     parts = [f"{word} {', '.join(map(_told, some))}" for word, some in (("help:", helping), ("hurt:", hurting)) if some]
     sentence = "; ".join(parts) or f"None of {len(compared)} mutations certainly helps or hurts."
     details = tuple(
-        f"{_told(each)}, {each.evaluations:,} evaluations, p = {each.p_value:.3f}"
+        f"{_told(each)}, {each.agents} agents, p = {each.p_value:.3f}"
         + (f"; {last_week[each.mutation]:+.4f} the week before" if each.mutation in last_week else "")
         for each in found
     )

@@ -3,9 +3,11 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 from tdev_operators.core.evolution.review.reading import LAST_WEEK, NAMES, TODAY, YESTERDAY, Review
-from tdev_operators.core.health.findings import Findings
+from tdev_operators.core.health.findings import Findings, some
+from tdev_operators.core.reporting.wording import counted
 from tdev_operators.core.series import Point, Series, thinned
 from tdev_operators.core.verdicts import CheckResult, Verdict, worst
 
@@ -39,11 +41,12 @@ def look(review: Review) -> CheckResult:
     told = review.usual({day: count for day, count in made.items() if day * _DAY_SECONDS < age})
     sentence = f"{made[TODAY]} of {due} generations that were due were made in {NAMES[TODAY]} ({told})."
     numbers = [each.number for each in every]
-    missing = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers))
-    findings.measure("numbers missing", len(missing))
-    if missing:
-        some = ", ".join(map(str, missing[:5])) + (" and more" if len(missing) > 5 else "")  # noqa: PLR2004
-        sentence += f" {len(missing)} generations have no history: {some}."
+    gaps = [(before + 1, after - 1) for before, after in pairwise(numbers) if after > before + 1]
+    missing = sum(last - first + 1 for first, last in gaps)
+    findings.measure("numbers missing", missing)
+    if gaps:
+        named = [f"{first}" if first == last else f"{first} to {last}" for first, last in gaps]
+        sentence += f" {counted(missing, 'generation')} without history: {some(named, at_most=5)}."
     verdict = findings.measure("made of due", round(100 * made[TODAY] / due, 1), "%", limits)
     findings.found(worst([verdict, Verdict.WARNING if missing else Verdict.OK]), sentence)
     by_day = Counter((review.at - timedelta(hours=each.hours_ago)).date() for each in every)
