@@ -8,5 +8,5 @@ def test_all_three_count_the_same_lines():
 
     needs_debian("ripgrep", "/usr/bin/rg")
     found = list(rows(scale=0.01, runs=1))
-    assert [row.unit for row in found] == ["s", "s", "s", "MiB"]
+    assert [row.unit for row in found] == ["s", "s", "s", "s", "MiB"]
     assert found[-1].kept, f"{found[-1].seconds:.0f} MiB"

@@ -35,7 +35,7 @@ from tdev_operators.hooks.hosts import host_of
 from tdev_operators.hooks.hosts.local import LocalHost
 from tdev_operators.hooks.hosts.ssh import SshHost, _converse
 from tdev_operators.hooks.hosts.ssm import STDOUT_LIMIT_CHARACTERS, SsmHost
-from tests.debian import needs_debian
+from tests.debian import needs_debian, not_run
 
 Said = Callable[[BaseException], str]
 pytestmark = pytest.mark.xdist_group("sshd")  # /run/sshd is one for the whole machine: who leaves first would take it
@@ -220,6 +220,31 @@ def test_logs_are_read_over_it_and_a_link_is_not_followed(host: StreamingHost, t
     assert {seen.lines for seen in again.read.values()} == {0}
     with pytest.raises(InputError, match="cannot be read"):
         read_host(host, f"{tmp_path}/missing", (), job)
+
+
+def test_rotation_is_put_on_it(host: StreamingHost, tmp_path: Path) -> None:
+    from tdev_operators.core.logs.rotation.installing import Installation
+    from tdev_operators.core.settings import load_settings
+    from tdev_operators.core.sql import include_dir
+
+    needs_debian("logrotate", "/usr/sbin/logrotate")
+    if os.geteuid() != 0:
+        not_run("only root may install what logrotate reads")
+    etc, logs = tmp_path / "logrotate.d", tmp_path / "logs"
+    for folder in (tmp_path, etc, logs):
+        folder.mkdir(mode=0o755, exist_ok=True)
+        folder.chmod(0o755)
+    (tmp_path / "main").write_text(f"include {etc}\n")
+    (tmp_path / "main").chmod(0o644)
+    (logs / "api.log").write_text("2026-11-23T09:00:00Z INFO api a line\n")
+    here = {"file": f"{etc}/t-developer", "main": f"{tmp_path}/main", "state": f"{tmp_path}/state", "reload": ("true",)}
+    rules = load_settings(include_dir() / "tdev.toml").logs.rotation
+    rules = rules.model_copy(update={**here, "create_user": "root", "create_group": "root", "as_root": ("env",)})
+    quiet: Any = {"note": lambda *_: None, "progress": lambda _: None, "check": lambda: None}
+    installation = Installation(host, str(logs), rules, **quiet)
+    assert installation.carry_out().changed
+    assert "no process holds the old one" in installation.prove().told[0]
+    assert not installation.carry_out().changed
 
 
 def test_messages_come_in_english(host: Host) -> None:
