@@ -11,10 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from tdev_operators.core.database.check_names import parted
 from tdev_operators.core.errors import TdevError, sentence_of
-from tdev_operators.core.verdicts import CheckResult, Verdict
+from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
+
+if TYPE_CHECKING:
+    from tdev_operators.core.settings import Settings
 
 S = TypeVar("S")
 
@@ -48,6 +52,19 @@ def looked(look: Look[S], subject: S) -> CheckResult:
         sentence = f"Could not look: {sentence_of(error, look.name, _log)}"
         result = CheckResult(look.name, Verdict.UNKNOWN, sentence, because_of=cause)
     return replace(result, hint=result.hint or look.hint).timed(time.monotonic() - begun)
+
+
+def take_all(
+    looks: Sequence[Look[S]], subject: S, settings: "Settings", progress: Callable[[str], object]
+) -> tuple[list[CheckResult], tuple[OutOfScope, ...]]:
+    """Take every look that `[[out_of_scope]]` leaves, and tell each; return their results, and what is switched off."""
+    wanted, out_of_scope = parted([look.name for look in looks], settings)
+    results = []
+    for look in looks:
+        if look.name in wanted:
+            results.append(looked(look, subject))
+            progress(told(results[-1]))
+    return results, out_of_scope
 
 
 def told(result: CheckResult) -> str:

@@ -241,24 +241,14 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _knows_the_certificates_hosts(self) -> Self:
+    def _knows_every_host(self) -> Self:
         names = {host.name for host in self.hosts}
-        for entry in self.certificates.managed:
-            if entry.host and entry.host not in names:
+        named = [("certificates.managed", one.title, one.host) for one in self.certificates.managed]
+        named += [("security.targets", one.name, one.host) for one in self.security.targets]
+        for table, entry, host in named:
+            if host and host not in names:
                 raise ValueError(
-                    f"certificates.managed has {entry.title} on {entry.host!r}; write one of [[hosts]] "
-                    f"({', '.join(sorted(names))})"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _knows_the_targets_hosts(self) -> Self:
-        names = {host.name for host in self.hosts}
-        for target in self.security.targets:
-            if target.host and target.host not in names:
-                raise ValueError(
-                    f"security.targets has {target.name} on {target.host!r}; write one of [[hosts]] "
-                    f"({', '.join(sorted(names))})"
+                    f"{table} has {entry} on {host!r}; write one of [[hosts]] ({', '.join(sorted(names))})"
                 )
         return self
 

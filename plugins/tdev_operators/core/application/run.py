@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from tdev_operators.core.application.day import ApplicationDay
 from tdev_operators.core.application.looks import all_looks
-from tdev_operators.core.database.check_names import parted
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.ledger import ItemStore
-from tdev_operators.core.looks import Look, looked, told
+from tdev_operators.core.looks import Look, take_all
 
 if TYPE_CHECKING:
     from tdev_operators.core.ports import SystemPorts
@@ -28,11 +27,6 @@ def look_at_application(
 ) -> ItemOutcome:
     """Take every look (or those given) that is in scope; one that raises is UNKNOWN and the others go on."""
     looks = all_looks() if looks is None else looks
-    wanted, out_of_scope = parted([look.name for look in looks], settings)
     day = ApplicationDay(system, settings, ledger, system.clock())
-    results = []
-    for look in looks:
-        if look.name in wanted:
-            results.append(looked(look, day))
-            progress(told(results[-1]))
+    results, out_of_scope = take_all(looks, day, settings, progress)
     return ItemOutcome(tuple(results), day.at, system.clock(), out_of_scope)

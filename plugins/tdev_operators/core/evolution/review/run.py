@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tdev_operators.core.database.check_names import parted
 from tdev_operators.core.evolution.review.looks import all_looks
 from tdev_operators.core.evolution.review.reading import Review
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.ledger import ItemStore
-from tdev_operators.core.looks import Look, looked, told
+from tdev_operators.core.looks import Look, take_all
 
 if TYPE_CHECKING:
     from tdev_operators.core.ports import SystemPorts
@@ -33,13 +32,8 @@ def review_evolution(
     Reads the database only; what later reviews compare with is kept in the ledger.
     """
     looks = all_looks() if looks is None else looks
-    wanted, out_of_scope = parted([look.name for look in looks], settings)
     review = Review(system, settings, ledger, system.clock())
-    results: list[CheckResult] = []
-    for look in looks:
-        if look.name in wanted:
-            results.append(looked(look, review))
-            progress(told(results[-1]))
+    results, out_of_scope = take_all(looks, review, settings, progress)
     return ItemOutcome(_with_causes(results), review.at, system.clock(), out_of_scope)
 
 
