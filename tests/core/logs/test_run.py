@@ -191,6 +191,21 @@ def test_what_cannot_be_read_is_unknown_with_its_name_and_the_rest_counts(plain,
         assert plain.count("errors", again) == plain.count("errors", results), "and counts once"
 
 
+@pytest.mark.parametrize(
+    ("count", "verdict"), [(99, Verdict.UNKNOWN), (900, Verdict.WARNING), (1500, Verdict.CRITICAL)]
+)
+def test_what_was_not_read_hides_no_count_that_is_too_high_already(plain, count, verdict):
+    plain.write("api.log", errors(count, plain.ago(hours=1)), more=True)
+    plain.write("odd.log.bz2", b"BZh91AY&SY" + b"x" * 500)
+    results = plain.analyse()
+    assert results["reading"].verdict is Verdict.UNKNOWN
+    assert results["errors"].verdict is verdict
+    assert results["errors"].because_of == ("logs.reading" if verdict is Verdict.UNKNOWN else "")
+    if verdict is not Verdict.UNKNOWN:
+        assert "At least: " in results["errors"].summary
+        assert any("odd.log.bz2 (it is packed by bzip2" in text for text in results["errors"].details)
+
+
 def test_a_gz_beside_its_plain_file_is_a_copy_or_not_whole_yet(plain):
     text = errors(900, plain.ago(hours=2))
     plain.write("engine.log.1", text)
@@ -367,6 +382,20 @@ def test_what_is_unusual_is_told_although_it_is_below_the_limit(plain):
     assert by_day.points[-1].value > 50
 
 
+def test_a_pattern_of_today_has_no_days_and_another_regex_none_of_the_former_ones(plain):
+    days_of(plain, [10, 12, 9, 11, 10])
+    errors, *others = plain.settings.logs.patterns
+    stamps = errors.model_copy(update={"name": "stamps", "regex": "api", "example": "api", "lines": None})
+    plain.patterns = (errors.model_copy(update={"regex": "INFO|ERROR", "lines": None}), *others, stamps)
+    results = days_of(plain, [10])
+    for name in ("errors", "stamps"):
+        assert plain.count(name, results) >= 140
+        assert results[name].verdict is Verdict.OK, results[name].summary
+        assert "not enough days to compare with yet (0 days" in results[name].summary
+    assert "Usual are" in results["warnings"].summary, "it was there all the time"
+    assert "(1 day of" in days_of(plain, [10])["stamps"].summary
+
+
 def test_with_few_days_it_says_that_there_is_nothing_to_compare_with(plain):
     assert "not enough days" in days_of(plain, [5])["errors"].summary
 
@@ -425,6 +454,10 @@ def test_only_what_is_wanted_is_reported(plain):
     wanted = frozenset({"logs.errors"})
     [result] = analyse_logs(ports, plain.settings, plain.ledger, wanted=wanted, progress=lambda _: None)
     assert result.check == "logs.errors"
+    assert result.verdict is Verdict.OK
+    plain.write("odd.log.bz2", b"BZh91AY&SY" + b"x" * 500)
+    [result] = analyse_logs(ports, plain.settings, plain.ledger, wanted=wanted, progress=lambda _: None)
+    assert (result.verdict, result.because_of) == (Verdict.UNKNOWN, ""), "or nobody would be alerted"
 
 
 def test_what_is_kept_is_plain_json_and_small(plain):
