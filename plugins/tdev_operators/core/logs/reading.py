@@ -1,7 +1,7 @@
 """Reading the logs of a host: every file that was written to in the window, from where the last run left it."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -163,7 +163,7 @@ def _waiting(files: Sequence[LogFile], done: Mapping[int, object], window: Windo
     return [file for file in files if file.inode not in done and file.modified.timestamp() >= window.since * 60]
 
 
-def _unclaimed(tokens: Sequence[Token], claimed: Set[int]) -> list[Token]:
+def _unclaimed(tokens: Sequence[Token], claimed: set[int]) -> list[Token]:
     """Leave out the tokens of files that came to light under another inode: no second file goes on from there."""
     return [token for token in tokens if token.inode not in claimed]
 

@@ -1,7 +1,8 @@
 """How far a file was read, so that the next run goes on there: whatever rotation has made of the file meanwhile.
 
 A file is known again by its inode, as long as its text begins as it did; where the inode is gone (compressed, copied)
-by the beginning of its text alone: a service may begin each of its logs with the same words. One that is shorter than what was read of it, or begins otherwise, is another one.
+by the beginning of its text alone: a service may begin each of its logs with the same words. One that is shorter than
+what was read of it, or begins otherwise, is another one.
 """
 
 import hashlib
