@@ -16,6 +16,21 @@ from tdev_operators.core.security.audit.looks.readable_secrets import CANARY
         ("Authorization: Bearer abc.def-123", "Authorization: Bearer ***"),
         ("key AKIAABCDEFGHIJKLMNOP is refused", "key *** is refused"),
         ("--api-key 12345 --verbose", "--api-key *** --verbose"),
+        (r'{"body": "{\"password\": \"hunter2\", \"n\": 3}"}', r'{"body": "{\"password\": ***, \"n\": 3}"}'),
+        (r"{\\\"token\\\": \\\"a\\\\\\\"b\\\", \\\"n\\\": 3}", r"{\\\"token\\\": ***, \\\"n\\\": 3}"),
+        ("postgres://u:pa/ss@h/db failed", "postgres://u:***@h/db failed"),
+        ("postgres://u:p@ss@h/db and a@b", "postgres://u:***@h/db and a@b"),
+        (
+            "see https://docs.example.com/a/b and mail@example.com",
+            "see https://docs.example.com/a/b and mail@example.com",
+        ),
+        ("key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY is refused", "key *** is refused"),
+        ("commit a94a8fe5ccb19ba61c4c0873d391e987982fbbd3", "commit a94a8fe5ccb19ba61c4c0873d391e987982fbbd3"),
+        ("Authorization: 0123abcd", "Authorization: ***"),
+        ("authorization=Token 0123abcd, user=ada", "authorization=***, user=ada"),
+        ('{"Authorization": "Basic 0123", "n": 3}', '{"Authorization": ***, "n": 3}'),
+        (r'db_pass: "a\"bcdef" and on', "db_pass: *** and on"),
+        (r"secret='it\'s this' and on", "secret=*** and on"),
     ],
 )
 def test_secrets_are_hidden_and_the_rest_stays(text, expected):
@@ -31,3 +46,5 @@ def test_every_form_that_the_audit_knows_is_hidden(planted):
 
 def test_a_line_that_is_made_to_be_slow_is_not():
     assert len(masked("a://" * 50_000 + "token" * 50_000)) > 100
+    for piece in ('token=\\\\"', "a://b:c", "aB1/" * 9, 'pass="\\\\', "authorization: ", "\\\\"):
+        assert masked(piece * 20_000)

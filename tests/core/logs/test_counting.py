@@ -263,3 +263,38 @@ def test_streams_that_are_counted_at_once_count_what_each_alone_counts():
     assert len(results) == len(threads)
     assert results == [results[0]] * len(threads)
     assert results[0][3] == 2
+
+
+def test_stamps_of_every_form_in_one_block_have_their_level_and_component():
+    forms = [
+        "2026-11-23T13:00:00Z",
+        "2026-11-23T13:00:00.123Z",
+        "2026-11-23T13:00:00.123456Z",
+        "2026-11-23 13:00:00",
+        "2026-11-23T13:00",
+        "2026-11-23T13:00:00+00:00",
+        "2026-11-23 13:00:00,123",
+        "2026-11-23 13:00:00,999",
+    ]
+    lines = [
+        f"{form} {level} api broken\n" for number in range(50) for form in forms for level in ("ERROR", "ERR", "E")
+    ]
+    seen = seen_of("".join([*lines, "2026-11-23T13:00:00\n", "2026-11-23T13:00:00ERRORandnoblank\n"]), patterns=EVERY)
+    assert seen.tally.by_level() == {"ERROR": 1200, "other": 2}
+    assert seen.tally.total("broken").parts == {f"{level} api": 400 for level in ("ERROR", "ERR", "E")}
+
+
+EVERY = Patterns.of({"broken": "broken"})
+
+
+def test_words_behind_the_level_that_are_all_different_take_no_memory():
+    from tdev_operators.core.logs.parts import PART_MASK
+
+    counting = Counting(EVERY, WINDOW)
+    for block in range(5):
+        counting.feed(
+            "".join(line(NOW, "ERROR", f"{block * 2000 + each:08x}", "broken") for each in range(2000)).encode()
+        )
+    seen = counting.end(is_whole=True)
+    assert seen.tally.total("broken").lines == 10_000
+    assert len(counting._parts._numbers) <= PART_MASK

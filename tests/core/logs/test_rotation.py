@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tdev_operators.core.errors import InputError, ProofFailedError
+from tdev_operators.core.errors import GarbledAnswerError, InputError, ProofFailedError
+from tdev_operators.core.health.log_lines import log_files
 from tdev_operators.core.logs.rotation.configuration import complaints_of, is_considered, text_of
 from tdev_operators.core.logs.rotation.effect import rotation_result
 from tdev_operators.core.logs.rotation.installing import Installation
@@ -497,3 +498,50 @@ def test_a_host_that_is_away_is_unknown_and_holds_up_no_other(place):
     assert result.verdict is Verdict.UNKNOWN
     assert result.coverage.seen == ("here",)
     assert place.file.exists()
+
+
+class Answering(LocalHost):
+    """A host that answers to find as another one would."""
+
+    def __init__(self, change):
+        super().__init__("here")
+        self._change = change
+
+    def run(self, argv, **options):
+        ended = super().run(argv, **options)
+        return self._change(ended) if argv[0] == "find" else ended
+
+
+def test_a_group_with_a_blank_in_its_name_is_a_group_like_others(rotated):
+    rotated.host = Answering(lambda ended: replace(ended, stdout=ended.stdout.replace("root\0", "domain users\0")))
+    result = rotated.look()
+    assert result.verdict is Verdict.WARNING
+    assert "is 0640 domain users domain users instead of" in result.summary
+
+
+def test_a_list_of_files_that_was_cut_is_none(rotated):
+    rotated.host = Answering(lambda ended: replace(ended, stdout=ended.stdout[:-30], truncated=True))
+    result = rotated.look()
+    assert result.verdict is Verdict.UNKNOWN
+    assert "too many files to list" in result.coverage.skipped["here"]
+    for rest in ("", "7\0" * 2):
+        rotated.host = Answering(lambda ended, rest=rest: replace(ended, stdout=ended.stdout[:-30] + rest))
+        with pytest.raises(GarbledAnswerError, match="no list of files"):
+            log_files(rotated.host, str(rotated.logs))
+
+
+def test_an_odd_host_hides_no_other(rotated):
+    class Odd(LocalHost):
+        def run(self, argv, **options):
+            raise ValueError("odd")
+
+    settings = rotated.settings
+    hosts = (HostSettings(name="odd", reach="local"), *settings.hosts)
+    result = rotation_result(
+        {"here": rotated.host, "odd": Odd("odd")},
+        settings.model_copy(update={"hosts": hosts}),
+        lambda: datetime.now(UTC),
+    )
+    assert result.verdict is Verdict.UNKNOWN
+    assert result.coverage.seen == ("here: api.log",)
+    assert list(result.coverage.skipped) == ["odd"]

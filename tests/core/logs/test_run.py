@@ -102,6 +102,87 @@ def test_nothing_is_counted_twice_or_lost_over_rotations_of_every_kind(plain):
     assert plain.count("errors") == total
 
 
+BANNER = "# The engine of T-Developer. All rights reserved.\n" * 20
+
+
+@pytest.mark.parametrize("pack", ["later", "at once"])
+def test_a_service_that_begins_each_log_with_the_same_words_loses_no_line(plain, pack):
+    """Each log is longer than the one before, so that no length tells them apart."""
+    folder, log = plain.folder, plain.folder / "engine.log"
+    total, size = 0, 0
+    for number in range(1, 5):
+        log.write_text(BANNER)
+        for count in (20 * number, 7):
+            plain.now += timedelta(minutes=10)
+            plain.write("engine.log", errors(count, plain.now - timedelta(minutes=1)), more=True)
+            total += count
+            if count != 7:
+                assert plain.count("errors") == total
+                assert log.stat().st_size > size
+                size = log.stat().st_size
+        for generation in range(number, 0, -1):
+            for ending in ("", ".gz"):
+                old = folder / f"engine.log.{generation}{ending}"
+                if old.exists():
+                    old.rename(folder / f"engine.log.{generation + 1}{ending}")
+        log.rename(folder / "engine.log.1")
+        log.touch()
+        first = folder / ("engine.log.1" if pack == "at once" else "engine.log.2")
+        if first.exists():
+            stamps = first.stat()
+            packed = plain.write(f"{first.name}.gz", first.read_bytes())
+            os.utime(packed, (stamps.st_atime, stamps.st_mtime))
+            first.unlink()
+    assert plain.count("errors") == total
+    assert plain.count("errors") == total
+
+
+def test_a_gz_that_is_shorter_than_what_was_read_of_its_twin_is_another_one(plain):
+    log = plain.write("engine.log", BANNER + errors(50, plain.ago(hours=3)))
+    assert plain.count("errors") == 50
+    log.unlink()
+    plain.now += timedelta(minutes=10)
+    plain.write("other.log.1.gz", BANNER + errors(20, plain.ago(hours=2)))
+    assert plain.count("errors") == 70
+
+
+def test_what_is_packed_while_it_is_read_is_counted_once_however_old_what_was_read_is(plain):
+    log = plain.write("engine.log", errors(100, plain.ago(hours=26)))
+    plain.now -= timedelta(hours=24)
+    plain.touch(log)
+    plain.touch(plain.folder / "api.log")
+    assert plain.count("errors") == 100
+    plain.now += timedelta(hours=24)
+    # Its newest known line is older than the window by now.
+    plain.write("engine.log", errors(2, plain.ago(minutes=3)), more=True)
+
+    class Packing(LocalHost):
+        done = False
+
+        def stream(self, argv, **options):
+            if log.exists() and f"if={log}" in argv:
+                packed = plain.write("engine.log.1.gz", log.read_bytes())
+                log.unlink()
+                plain.touch(packed)
+            return super().stream(argv, **options)
+
+    plain.host = Packing("here")
+    results = plain.analyse()
+    assert plain.count("errors", results) == 2
+    assert results["reading"].verdict is Verdict.OK, results["reading"]
+    assert results["reading"].measurements[1].value < 0.001, "the hundred were not read again"
+
+
+def test_a_line_that_begins_like_a_packed_file_is_a_line(plain):
+    plain.write("engine.log", errors(3, plain.ago(hours=1)))
+    assert plain.count("errors") == 3
+    plain.now += timedelta(minutes=10)
+    plain.write("engine.log", "BZh is how this line begins\n" + errors(4, plain.ago(minutes=5)), more=True)
+    results = plain.analyse()
+    assert plain.count("errors", results) == 7
+    assert results["reading"].verdict is Verdict.OK
+
+
 def test_a_truncated_log_is_read_anew_and_told(plain):
     plain.write("api.log", errors(4, plain.ago(hours=2)), more=True)
     plain.analyse()
@@ -189,6 +270,21 @@ def test_what_cannot_be_read_is_unknown_with_its_name_and_the_rest_counts(plain,
         again = plain.analyse()
         assert again["reading"].verdict is Verdict.UNKNOWN, "it is still not whole"
         assert plain.count("errors", again) == plain.count("errors", results), "and counts once"
+
+
+@pytest.mark.parametrize(
+    ("count", "verdict"), [(99, Verdict.UNKNOWN), (900, Verdict.WARNING), (1500, Verdict.CRITICAL)]
+)
+def test_what_was_not_read_hides_no_count_that_is_too_high_already(plain, count, verdict):
+    plain.write("api.log", errors(count, plain.ago(hours=1)), more=True)
+    plain.write("odd.log.bz2", b"BZh91AY&SY" + b"x" * 500)
+    results = plain.analyse()
+    assert results["reading"].verdict is Verdict.UNKNOWN
+    assert results["errors"].verdict is verdict
+    assert results["errors"].because_of == ("logs.reading" if verdict is Verdict.UNKNOWN else "")
+    if verdict is not Verdict.UNKNOWN:
+        assert "At least: " in results["errors"].summary
+        assert any("odd.log.bz2 (it is packed by bzip2" in text for text in results["errors"].details)
 
 
 def test_a_gz_beside_its_plain_file_is_a_copy_or_not_whole_yet(plain):
@@ -367,6 +463,20 @@ def test_what_is_unusual_is_told_although_it_is_below_the_limit(plain):
     assert by_day.points[-1].value > 50
 
 
+def test_a_pattern_of_today_has_no_days_and_another_regex_none_of_the_former_ones(plain):
+    days_of(plain, [10, 12, 9, 11, 10])
+    errors, *others = plain.settings.logs.patterns
+    stamps = errors.model_copy(update={"name": "stamps", "regex": "api", "example": "api", "lines": None})
+    plain.patterns = (errors.model_copy(update={"regex": "INFO|ERROR", "lines": None}), *others, stamps)
+    results = days_of(plain, [10])
+    for name in ("errors", "stamps"):
+        assert plain.count(name, results) >= 140
+        assert results[name].verdict is Verdict.OK, results[name].summary
+        assert "not enough days to compare with yet (0 days" in results[name].summary
+    assert "Usual are" in results["warnings"].summary, "it was there all the time"
+    assert "(1 day of" in days_of(plain, [10])["stamps"].summary
+
+
 def test_with_few_days_it_says_that_there_is_nothing_to_compare_with(plain):
     assert "not enough days" in days_of(plain, [5])["errors"].summary
 
@@ -425,6 +535,10 @@ def test_only_what_is_wanted_is_reported(plain):
     wanted = frozenset({"logs.errors"})
     [result] = analyse_logs(ports, plain.settings, plain.ledger, wanted=wanted, progress=lambda _: None)
     assert result.check == "logs.errors"
+    assert result.verdict is Verdict.OK
+    plain.write("odd.log.bz2", b"BZh91AY&SY" + b"x" * 500)
+    [result] = analyse_logs(ports, plain.settings, plain.ledger, wanted=wanted, progress=lambda _: None)
+    assert (result.verdict, result.because_of) == (Verdict.UNKNOWN, ""), "or nobody would be alerted"
 
 
 def test_what_is_kept_is_plain_json_and_small(plain):

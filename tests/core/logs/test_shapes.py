@@ -74,6 +74,28 @@ def test_beyond_its_time_lines_are_left_out_and_counted():
     assert (found.lines, found.left_out, found.new) == (0, 12, [])
 
 
+def test_the_clock_is_looked_at_while_lines_are():
+    found = shapes(seconds=1e-9)
+    found.see([b"2026-11-23T09:00:00Z ERROR a b"] * 3000, 0)
+    assert (found.lines, found.left_out) == (50, 2950)
+
+
+def test_of_messages_that_begin_alike_so_many_shapes_are_known_and_new_ones_take_the_place_of_old_ones():
+    def message(word, number):
+        letters = "".join(chr(97 + int(digit)) for digit in str(number))
+        return " ".join(f"{word}{letters}{ending}" for ending in "xyzw")
+
+    found = shapes(at_most=1000)
+    assert len(seen(found, *(message("first", number) for number in range(600)))) == 500
+    assert (found.lines, found.left_out) == (500, 100)
+    assert seen(found, message("first", 5)), "one that has a shape is known by it"
+    assert (found.lines, found.left_out) == (501, 100)
+    again = shapes(*found.to_json(), hour=NOW_HOUR + 20)
+    assert len(seen(again, *(message("second", number) for number in range(30)))) == 30, "what is new is told"
+    assert again.left_out == 0
+    assert len(again.all) == 501
+
+
 def test_a_node_of_the_tree_takes_any_number_of_different_words():
     found = shapes()
     words = [f"{first}{second}{third}" for first in "abcdefgh" for second in "ijklmnop" for third in "qrstuv"]

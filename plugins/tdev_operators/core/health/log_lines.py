@@ -1,12 +1,12 @@
 """Reading the maintained system's logs on a host: only the lines that matter leave it, in bounded time and memory."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tdev_operators.core.errors import CommandFailedError, GarbledAnswerError, InputError
-from tdev_operators.core.ports import Host
+from tdev_operators.core.ports import CommandOutput, Host
 
 # 2026-11-23T09:00:00.123Z: sorted as text is sorted in time.
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.MULTILINE)
@@ -46,16 +46,16 @@ def log_files(host: Host, directory: str) -> tuple[list[LogFile], list[str]]:
     Those are given to no program: who may write into the folder must not choose what zgrep, a shell script, reads.
 
     Raises:
-        InputError: the folder is missing or unreadable, or holds no log; and what `Host.run` raises.
+        InputError: the folder is missing or unreadable, or holds no log or too many; and what `Host.run` and `listed`
+            raise.
     """
     # A trailing slash, so that a folder that is a link is followed; no hidden files: those are being written.
     argv = ["find", f"{directory.rstrip('/')}/", "-maxdepth", "1", "-type", "f", "-name", "*.log*", "!", "-name", ".*"]
-    ended = host.run([*argv, "-printf", r"%T@ %s %i %p\0"], timeout_seconds=_SECONDS)
+    ended = host.run([*argv, "-printf", r"%T@\0%s\0%i\0%p\0"], timeout_seconds=_SECONDS)
     if ended.exit_status != 0:
         raise InputError(f"The log folder {directory} of {host.name} cannot be read: {_complaint(ended.stderr)}.")
     files, odd = [], []
-    for entry in filter(None, ended.stdout.split("\0")):
-        modified, size, inode, path = entry.split(" ", 3)
+    for modified, size, inode, path in listed(ended, 4, f"the log folder {directory} of {host.name}"):
         if not path.isprintable():
             odd.append(path)
             continue
@@ -63,6 +63,22 @@ def log_files(host: Host, directory: str) -> tuple[list[LogFile], list[str]]:
     if not files and not odd:
         raise InputError(f"The log folder {directory} of {host.name} holds no log; check [logs] directory.")
     return sorted(files, key=lambda file: file.modified, reverse=True), odd
+
+
+def listed(ended: CommandOutput, fields: int, what: str) -> Iterator[list[str]]:
+    """Yield the files that find has printed, as so many fields each, which end with a NUL.
+
+    Raises:
+        InputError: there are more than a host may answer with: a part of a list would look like all of it.
+        GarbledAnswerError: it is no such list.
+    """
+    if ended.truncated:
+        raise InputError(f"There are too many files to list in {what}; delete or move old ones.")
+    words = ended.stdout.split("\0")
+    if words.pop() or len(words) % fields:
+        raise GarbledAnswerError(f"What find printed about {what} is no list of files; see how we reach it.")
+    for at in range(0, len(words), fields):
+        yield words[at : at + fields]
 
 
 def newest_line(host: Host, files: Sequence[LogFile], now: datetime) -> datetime | None:

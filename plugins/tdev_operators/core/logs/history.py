@@ -22,12 +22,15 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is known before a run. `is_known` is False while the ledger's database is down."""
+    """What is known before a run, by pattern: its lines by hour, and the hours in which it was looked for.
+
+    `is_known` is False while the ledger's database is down.
+    """
 
     sources: Mapping[str, SourceState]
     shapes: tuple[tuple[str, int, str], ...]
     by_hour: Mapping[str, Mapping[int, int]]
-    read: frozenset[int]
+    read: Mapping[str, frozenset[int]]
     is_known: bool = True
 
 
@@ -38,10 +41,10 @@ def history_of(ledger: ItemStore, system: str, patterns: Mapping[str, str], now:
     """
     samples = ledger.samples(system, KIND, now - timedelta(days=days))
     if samples is None:
-        return History({}, (), {}, frozenset(), is_known=False)
+        return History({}, (), {}, {}, is_known=False)
     before = [sample for sample in samples if sample.taken_at < now]
     if not before:
-        return History({}, (), {}, frozenset())
+        return History({}, (), {}, {})
     last = before[-1].facts
     sources: dict[str, SourceState] = {}
     if last.get("patterns") == digest_of(patterns):
@@ -49,25 +52,35 @@ def history_of(ledger: ItemStore, system: str, patterns: Mapping[str, str], now:
             title: SourceState(state["tokens"], Tally.from_json(state["tally"]))
             for title, state in last["sources"].items()
         }
-    return History(sources, tuple(map(tuple, last.get("shapes", ()))), *_hours(before))
+    return History(sources, tuple(map(tuple, last.get("shapes", ()))), *_hours(before, patterns))
 
 
-def _hours(samples: Sequence[Sample]) -> tuple[dict[str, dict[int, int]], frozenset[int]]:
-    """Return each pattern's lines by hour, and the hours that were read: of an hour the last sample counts."""
-    by_hour: dict[str, dict[int, int]] = {}
-    read: set[int] = set()
+def _hours(
+    samples: Sequence[Sample], patterns: Mapping[str, str]
+) -> tuple[dict[str, dict[int, int]], dict[str, frozenset[int]]]:
+    """Return each pattern's lines by hour, and the hours that were read: of an hour the last sample counts.
+
+    Of a sample that did not look for a pattern, or for another one of this name, nothing is known of its lines.
+    """
+    by_hour: dict[str, dict[int, int]] = {name: {} for name in patterns}
+    read: dict[str, set[int]] = {name: set() for name in patterns}
+    all_of_them, each_of_them = digest_of(patterns), digests_of(patterns)
     for sample in samples:
         facts = sample.facts
         since, until = facts["since"], facts["until"]
         whole = together(Tally.from_json(state["tally"]) for state in facts["sources"].values())
-        if facts["complete"]:
-            read.update(range(since, until))  # the last hour was not over
-        for pattern in whole.hits:
-            known = by_hour.setdefault(pattern, {})
+        # Samples of before this was kept say only whether all of them were the same.
+        looked_for = facts.get("each", each_of_them if facts["patterns"] == all_of_them else {})
+        for pattern, digest in each_of_them.items():
+            if looked_for.get(pattern) != digest:
+                continue
+            if facts["complete"]:
+                read[pattern].update(range(since, until))  # the last hour was not over
+            known = by_hour[pattern]
             for hour in [hour for hour in known if since <= hour <= until]:
                 del known[hour]
             known.update(whole.by_hour(pattern))
-    return by_hour, frozenset(read)
+    return by_hour, {pattern: frozenset(hours) for pattern, hours in read.items()}
 
 
 def kept(
@@ -82,6 +95,7 @@ def kept(
     """Return what the next run has to know, as plain JSON types. `since` and `until` are hours since 1970."""
     return {
         "patterns": digest_of(patterns),
+        "each": digests_of(patterns),
         "since": since,
         "until": until,
         "complete": complete,
@@ -94,3 +108,8 @@ def digest_of(patterns: Mapping[str, str]) -> str:
     """Return the fingerprint of what is looked for."""
     text = "\n".join(f"{name}\t{regex}" for name, regex in sorted(patterns.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def digests_of(patterns: Mapping[str, str]) -> dict[str, str]:
+    """Return the fingerprint of each pattern."""
+    return {name: digest_of({name: regex}) for name, regex in patterns.items()}

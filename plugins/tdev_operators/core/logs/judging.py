@@ -1,7 +1,7 @@
 """From what was counted to results: one a pattern, one about the reading itself, one about new shapes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from tdev_operators.core.health.findings import judge, some
@@ -139,7 +139,11 @@ def pattern_result(pattern: LogPattern, read: Read, history: History, rules: Log
             sentences.append(f"{count:,} lines in {rules.hours} h are {number(limit)} or more.")
     full_days = sum(lines for hour, lines in by_hour.items() if since <= hour < until)
     before = days_before(
-        history.by_hour.get(pattern.name, {}), history.read, end=until - 1, hours=rules.hours, days=rules.baseline_days
+        history.by_hour.get(pattern.name, {}),
+        history.read.get(pattern.name, frozenset()),
+        end=until - 1,
+        hours=rules.hours,
+        days=rules.baseline_days,
     )
     verdict, sentence, measured = _unusual(pattern, full_days, before, history, rules)
     verdicts.append(verdict)
@@ -147,9 +151,16 @@ def pattern_result(pattern: LogPattern, read: Read, history: History, rules: Log
     most = ", ".join(f"{part} {number(lines)}" for part, lines in whole.parts.most_common(3))
     head = f"{counted(count, 'line')} of {pattern.name}{f' ({most})' if most else ''}."
     blind = any(pattern.name in patterns for patterns in read.blind.values())
+    verdict, coverage = worst(verdicts), read.coverage(blind=blind)
+    details = _details(whole, rules.shown)
+    if read.skipped and verdict is not Verdict.OK:
+        # What was not read could only add to it: the verdict is certain, and must not hide behind UNKNOWN.
+        sentences.append(f"At least: {some(sorted(read.skipped))} not read to the end.")
+        details += [f"not read: {name} ({why})" for name, why in list(read.skipped.items())[:_SKIPPED_TOLD]]
+        coverage = replace(coverage, seen=coverage.seen or ("what earlier runs counted",), skipped={})
     return CheckResult(
         name_of(pattern.name),
-        worst(verdicts),
+        verdict,
         " ".join([head, *filter(None, sentences)]),
         measurements=(
             Measurement(
@@ -162,9 +173,9 @@ def pattern_result(pattern: LogPattern, read: Read, history: History, rules: Log
             *measured,
         ),
         hint=_HINT_PATTERN,
-        coverage=read.coverage(blind=blind),
-        because_of=READING if read.skipped and worst(verdicts) is not Verdict.CRITICAL else "",
-        details=tuple(_details(whole, rules.shown)),
+        coverage=coverage,
+        because_of=READING if read.skipped and verdict is Verdict.OK else "",
+        details=tuple(details),
         series=(
             _by_hour(f"{pattern.name} by hour", by_hour, read),
             _by_day(pattern, [full_days, *before], until),

@@ -19,6 +19,8 @@ NO_TIME = -1
 _NEWLINE, _BLANK = 10, 32
 _STAMP_BYTES = 16  # 2026-11-23T09:00
 _LONGEST_STAMP = 40
+_SECONDS_BYTES = 19  # 2026-11-23T09:00:00
+_MOST_FORMS = 32
 _DATE_BYTES = 11  # with the T, or the blank, behind it
 # A figure is 0x30 to 0x39: its upper half is told by a mask.
 _DATE_MASK, _DATE = (int.from_bytes(each, "little") for each in (b"\xf0\xf0\xf0\xf0\xff\xf0\xf0\xff", b"0000-00-"))
@@ -40,9 +42,9 @@ class Lines:
     """The lines of a block, which ends with a line's end.
 
     Stretch i begins at line `stretches[i]` and has the minute `minutes[i]`; lines without a stamp belong to the line
-    before them. `impossible` counts stamps that are no moment (a 31st of February). `stamp_bytes` is the length of a
-    stamp, 0 where there is none; `letters` are the first ones of the stamped lines' levels, 0 where none stands behind
-    the stamp.
+    before them. `impossible` counts stamps that are no moment (a 31st of February). `stamp_bytes` are the lengths of
+    the lines' stamps, of lines without one that of the first stamp, 0 where there is none; `letters` are the first
+    ones of the stamped lines' levels, 0 where none stands behind the stamp.
     """
 
     text: Bytes
@@ -53,7 +55,7 @@ class Lines:
     stamped: Numbers
     letters: Bytes
     impossible: int
-    stamp_bytes: int
+    stamp_bytes: Bytes
 
     @property
     def unstamped(self) -> int:
@@ -96,15 +98,16 @@ def lines_of(block: memoryview, ends: Numbers, *, planted: int = 0, before: int 
     stamped, stretches, minutes, impossible = _stretches(first, second)
     stretches = np.concatenate(([0, planted] if planted else [0], stretches))
     minutes = np.concatenate(([NO_TIME, before] if planted else [before], minutes))
-    stamp_bytes = _stamp_bytes(block, starts, stamped)
-    letters = _letters(text, starts[stamped] + stamp_bytes) if stamp_bytes else np.zeros(len(stamped), np.uint8)
+    stamp_bytes = _stamp_bytes(block, text, starts, stamped)
+    letters = _letters(text, starts, stamped, stamp_bytes)
     return Lines(text, starts, ends, stretches, minutes, stamped, letters, impossible, stamp_bytes)
 
 
-def _letters(text: Bytes, blanks: Numbers) -> Bytes:
-    blanks = np.minimum(blanks, len(text) - 2)
-    letters = text[blanks + 1]
-    letters[text[blanks] != _BLANK] = 0
+def _letters(text: Bytes, starts: Numbers, stamped: Numbers, stamp_bytes: Bytes) -> Bytes:
+    lengths = stamp_bytes[stamped]
+    blanks = np.minimum(starts[stamped] + lengths, len(text) - 2)
+    letters: Bytes = text[blanks + 1]
+    letters[(text[blanks] != _BLANK) | (lengths == 0)] = 0
     return letters
 
 
@@ -160,7 +163,7 @@ def fingerprints_of(block: memoryview, lines: Lines, chosen: Numbers) -> Eights:
     if len(block) < _EIGHT:
         return np.zeros(len(chosen), np.uint64)
     eights = _eights(block)
-    at = lines.starts[chosen] + lines.stamp_bytes
+    at = lines.starts[chosen] + lines.stamp_bytes[chosen]
     left = lines.ends[chosen] - at
     found = np.zeros(len(chosen), np.uint64)
     for offset in range(0, BEGINNING_BYTES, _EIGHT):
@@ -181,9 +184,38 @@ def _minute(first: int, second: int) -> int:
     return int(moment.timestamp()) // 60
 
 
-def _stamp_bytes(block: memoryview, starts: Numbers, stamped: Numbers) -> int:
-    """Return the length of the first stamp; the others of a block are written by the same program."""
+def _stamp_bytes(block: memoryview, text: Bytes, starts: Numbers, stamped: Numbers) -> Bytes:
+    """Return the lengths of stamps, for each line.
+
+    A block has few forms of them: those of the programs that write into it. The lines of one form are found together,
+    by what stands behind the seconds and where the blank is.
+    """
     if not len(stamped):
-        return 0
-    start = int(starts[stamped[0]])
+        return np.zeros(len(starts), np.uint8)
+    begins, left = starts[stamped], stamped
+    found = np.full(len(starts), _first_stamp(block, int(begins[0])), np.uint8)
+    found[stamped] = 0
+    for _ in range(_MOST_FORMS):
+        length = _first_stamp(block, int(begins[0]))
+        same = _at(text, begins, length) == _BLANK
+        if length > _SECONDS_BYTES:
+            behind, last = _at(text, begins, _SECONDS_BYTES), _at(text, begins, length - 1)
+            same &= (behind == behind[0]) & ((last == last[0]) | (_is_figure(last) & _is_figure(last[:1])))
+        same[0] = True  # also where no blank is: it has none
+        found[left[same]] = length
+        if same.all():
+            break
+        begins, left = begins[~same], left[~same]
+    return found
+
+
+def _first_stamp(block: memoryview, start: int) -> int:
     return max(0, bytes(block[start : start + _LONGEST_STAMP]).find(b" ", _DATE_BYTES))
+
+
+def _at(text: Bytes, begins: Numbers, offset: int) -> Bytes:
+    return text[np.minimum(begins + offset, len(text) - 1)]
+
+
+def _is_figure(text: Bytes) -> npt.NDArray[np.bool_]:
+    return (text >= ord("0")) & (text <= ord("9"))

@@ -20,7 +20,7 @@ class Parts:
     """Level and component of lines, numbered as they come."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[bytes, ...], int] = {}  # bounded by what a stream holds of them
+        self._numbers: dict[tuple[bytes, ...], int] = {}  # of those that have a name: not more than there are
         self._of_beginnings: dict[int, int] = {}
         self.names = [OTHER]
 
@@ -29,7 +29,7 @@ class Parts:
 
         Lines that begin alike have the same, unless what they begin with is too short to hold both.
         """
-        if not lines.stamp_bytes:
+        if not lines.stamp_bytes.any():
             return np.zeros(len(chosen), np.int64)
         beginnings, firsts, places = np.unique(
             fingerprints_of(block, lines, chosen), return_index=True, return_inverse=True
@@ -47,14 +47,16 @@ class Parts:
 
     def _number(self, block: memoryview, lines: Lines, line: int, most: int) -> int:
         """Return the number of a line's level and component; -1 where so many bytes do not hold both."""
-        begin, end = int(lines.starts[line]) + lines.stamp_bytes, int(lines.ends[line])
+        begin, end = int(lines.starts[line]) + int(lines.stamp_bytes[line]), int(lines.ends[line])
         text = bytes(block[begin : min(end, begin + most)]) + (b" " if end <= begin + most else b"")
         words = _TWO_WORDS.match(text)
         if words is None:
             return -1
         number = self._numbers.get(words.groups())
         if number is None:
-            number = self._numbers[words.groups()] = self._new(words.groups())
+            number = self._new(words.groups())
+            if number:  # a stranger may write a new word behind the level in each line
+                self._numbers[words.groups()] = number
         return number
 
     def _new(self, words: tuple[bytes, ...]) -> int:

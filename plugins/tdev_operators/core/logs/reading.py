@@ -13,7 +13,7 @@ from tdev_operators.core.health.side_by_side import side_by_side
 from tdev_operators.core.logs.counting import Counting, Seen, Shapes, Window
 from tdev_operators.core.logs.lines import NO_TIME
 from tdev_operators.core.logs.patterns import Patterns
-from tdev_operators.core.logs.texts import TextError, is_packed, text_of
+from tdev_operators.core.logs.texts import ShorterError, TextError, is_packed, text_of
 from tdev_operators.core.logs.tokens import HEAD_BYTES, Token, renewed, start_of, token_of
 from tdev_operators.core.ports import StreamingHost
 from tdev_operators.core.reporting.escaping import one_line
@@ -89,6 +89,7 @@ class _Part:
     token: Token
     why: str = ""
     problem: str = ""
+    of: int = 0  # the inode whose token said where to begin
 
 
 def read_host(host: StreamingHost, directory: str, tokens: Sequence[Token], job: Job) -> SourceRead:
@@ -102,12 +103,15 @@ def read_host(host: StreamingHost, directory: str, tokens: Sequence[Token], job:
     files, odd = _listed(host, directory)
     source.skipped |= {source.name_of(path): "its name holds control characters; rename it" for path in odd}
     done: dict[int, _Part] = {}
+    claimed: set[int] = set()
     for look in range(_ROUNDS):
         being_packed = _being_packed(files)
         waiting = [file for file in _waiting(files, done, job.window) if look or file.path not in being_packed]
         if look and not waiting:
             break
-        parts = side_by_side({file: partial(_read, host, file, known, job) for file in waiting}, at_most=_AT_ONCE)
+        parts = side_by_side(
+            {file: partial(_read, host, file, known, files, job) for file in waiting}, at_most=_AT_ONCE
+        )
         files, _ = _listed(host, directory)
         now, sizes = {file.path: file.inode for file in files}, {file.inode: file.size_bytes for file in files}
         for file, part in parts.items():
@@ -124,13 +128,17 @@ def read_host(host: StreamingHost, directory: str, tokens: Sequence[Token], job:
                 done[file.inode] = _Part(Seen(), _kept(known, file))
             else:
                 done[file.inode] = part
+                claimed.add(part.of)
                 _note(source, name, part)
-        known = renewed(known, (part.token for part in done.values()), (file.inode for file in files), job.window.since)
+        # All that the run began with stays until its end: a log that vanishes now comes to light as another file.
+        there = {file.inode for file in files}
+        read = [part.token for part in done.values()]
+        known = _unclaimed(renewed(tokens, read, (token.inode for token in tokens), job.window.since), claimed - there)
     for file in _waiting(files, done, job.window):
         source.skipped[source.name_of(file.path)] = (
             "it was another file each time that it was read; see what rotates it"
         )
-    source.tokens = known
+    source.tokens = _unclaimed(renewed(known, read, there, job.window.since), claimed - there)
     if not source.read and not source.skipped:
         source.skipped[source.title] = "no log there was written to in the last hours; see whether its writers run"
     return source
@@ -155,6 +163,30 @@ def _waiting(files: Sequence[LogFile], done: Mapping[int, object], window: Windo
     return [file for file in files if file.inode not in done and file.modified.timestamp() >= window.since * 60]
 
 
+def _unclaimed(tokens: Sequence[Token], claimed: set[int]) -> list[Token]:
+    """Leave out the tokens of files that came to light under another inode: no second file goes on from there."""
+    return [token for token in tokens if token.inode not in claimed]
+
+
+def _is_gone(
+    host: StreamingHost, token: Token, file: LogFile, files: Sequence[LogFile], tokens: Sequence[Token]
+) -> bool:
+    """Say whether a file that begins alike may be what became of the one that a token is of.
+
+    Not while that one is there and as it was: a service may begin each of its logs with the same words. A file that is
+    being written is a copy only where no generation is there that was never read.
+    """
+    own = next((other for other in files if other.inode == token.inode), None)
+    if own is None:
+        known = {each.inode for each in tokens}
+        unread = (other for other in files if other.inode not in known and other.family == token.family)
+        return not file.path.endswith(".log") or all(other.path.endswith(".log") for other in unread)
+    if file.path == f"{own.path}.gz":
+        return True
+    head, packed = _head(host, own)
+    return not token.begins(head) or (not packed and own.size_bytes < token.offset)
+
+
 def _kept(tokens: Sequence[Token], file: LogFile) -> Token:
     unread = Token(file.inode, 0, 0, "", NO_TIME, file.family)
     return next((token for token in tokens if token.inode == file.inode), unread)
@@ -170,7 +202,7 @@ def _note(source: SourceRead, name: str, part: _Part) -> None:
         )
 
 
-def _read(host: StreamingHost, file: LogFile, tokens: Sequence[Token], job: Job) -> _Part:
+def _read(host: StreamingHost, file: LogFile, tokens: Sequence[Token], files: Sequence[LogFile], job: Job) -> _Part:
     head, packed = _head(host, file)
     start = start_of(
         tokens,
@@ -179,6 +211,7 @@ def _read(host: StreamingHost, file: LogFile, tokens: Sequence[Token], job: Job)
         head=head,
         text_bytes=None if packed else file.size_bytes,
         no_time=NO_TIME,
+        is_gone=lambda token: _is_gone(host, token, file, files, tokens),
     )
     counting = job.counting(start.minute)
     problem = ""
@@ -186,10 +219,12 @@ def _read(host: StreamingHost, file: LogFile, tokens: Sequence[Token], job: Job)
     skip = 0 if packed else start.offset
     try:
         with _bytes_of(host, file.path, skip, file.size_bytes - skip, job.left()) as chunks:
-            for text in text_of(chunks, skip=start.offset if packed else 0):
+            for text in text_of(chunks, skip=start.offset - skip, begins=not skip):
                 counting.feed(text)
                 received += len(text)
                 job.left()
+    except ShorterError:  # of two that begin alike it is the other one, or a new one
+        return _read(host, file, [token for token in tokens if token.offset < start.offset], files, job)
     except (TextError, TdevError) as error:
         problem = str(error)
     if not packed and not problem and received < file.size_bytes - skip:
@@ -198,7 +233,7 @@ def _read(host: StreamingHost, file: LogFile, tokens: Sequence[Token], job: Job)
     problem = problem or job.problem_of(seen)
     offset = start.offset + seen.bytes
     token = token_of(inode=file.inode, family=file.family, head=head, offset=offset, minute=seen.last_minute)
-    return _Part(seen, token, start.why, problem)
+    return _Part(seen, token, start.why, problem, start.of)
 
 
 def _head(host: StreamingHost, file: LogFile) -> tuple[bytes, bool]:

@@ -80,7 +80,7 @@ def analyse_logs(
     results[0] = _kept(ledger, settings, results[0], read, states, shapes, regexes)
     if wanted is None or ROTATION in wanted:
         results.append(rotation_result(ports.hosts, settings, ports.clock))
-    chosen = tuple(result for result in _settled(results) if wanted is None or result.check in wanted)
+    chosen = tuple(result for result in _settled(results, wanted) if wanted is None or result.check in wanted)
     for result in chosen:
         progress(f"{result.verdict:8} {result.check}: {result.summary}")
     return chosen
@@ -188,7 +188,8 @@ def _kept(
     )
 
 
-def _settled(results: Sequence[CheckResult]) -> list[CheckResult]:
-    """Drop a cause that is not red itself."""
-    red = any(result.check == READING and result.verdict.is_red for result in results)
+def _settled(results: Sequence[CheckResult], wanted: frozenset[str] | None) -> list[CheckResult]:
+    """Drop a cause that is not red itself, or not reported: what points to it would be alerted by nobody."""
+    told = wanted is None or READING in wanted
+    red = told and any(result.check == READING and result.verdict.is_red for result in results)
     return [result if red or not result.because_of else replace(result, because_of="") for result in results]

@@ -18,6 +18,8 @@ ANY = "<*>"
 _SIMILAR = 0.5  # of the words must be the same
 _DEPTH = 2  # words by which the tree parts messages
 _NEWS_HOURS = 12
+_MOST_SHAPES = 500  # of messages that the tree does not part
+_LOOKED_AT_ONCE = 50  # lines, between two looks at the clock
 _MOST_CHILDREN = 100  # of a node of the tree: further words go together
 _MOST_WORDS = 40
 _CHARACTERS = 300
@@ -53,9 +55,9 @@ class _Node:
 class Shapes:
     """All shapes that are known; takes lines for as long as its time lasts. Thread-safe.
 
-    `seconds` bound the work, as exactly as a few hundred lines take; lines beyond it, and those that a block had too
-    many of a kind of, are `left_out`. `known` is what `to_json` returned; `hour` is now. Where nothing was known
-    nothing is new.
+    `seconds` bound the work, as exactly as a few dozen lines take; lines beyond it, those that a block had too many of
+    a kind of, and those of too many shapes that begin alike are `left_out`.
+    `known` is what `to_json` returned; `hour` is now. Where nothing was known nothing is new.
     """
 
     def __init__(self, known: Iterable[Sequence[Any]] = (), *, seconds: float, at_most: int, hour: int) -> None:
@@ -74,13 +76,14 @@ class Shapes:
         """Put lines to their shapes; `left_out` more were like these."""
         with self._lock:
             self.left_out += left_out
-            if self._seconds <= 0:
-                self.left_out += len(lines)
-                return
-            began = time.thread_time()  # work, not waiting for a turn
-            for line in lines:
-                self._put(line)
-            self._seconds -= time.thread_time() - began
+            for at in range(0, len(lines), _LOOKED_AT_ONCE):
+                if self._seconds <= 0:
+                    self.left_out += len(lines) - at
+                    return
+                began = time.thread_time()  # work, not waiting for a turn
+                for line in lines[at : at + _LOOKED_AT_ONCE]:
+                    self._put(line)
+                self._seconds -= time.thread_time() - began
 
     @property
     def new(self) -> list[Shape]:
@@ -102,14 +105,18 @@ class Shapes:
         ]
 
     def _put(self, line: bytes) -> None:
-        self.lines += 1
         rest = _FIGURES.sub(b"", line[:_CHARACTERS])
         known = self._by_rest.get(rest)
         if known is not None:
+            self.lines += 1
             known.lines += 1
             return
         words = words_of(line)
         found = self._find(words)
+        if found is None and not self._has_room(words):
+            self.left_out += 1
+            return
+        self.lines += 1
         if found is None:
             found = self._add(words, self._first_seen)
         else:
@@ -146,6 +153,21 @@ class Shapes:
             if similar > best or (similar == best and shape is None):
                 best, shape = similar, candidate
         return shape if shape is not None and best >= _SIMILAR else None
+
+    def _has_room(self, words: Sequence[str]) -> bool:
+        """Say whether one more shape may begin with these words; one of earlier runs makes room for it.
+
+        Each line is compared with all shapes that begin as it does.
+        """
+        leaf = self._leaf(words, make=False)
+        if leaf is None or len(leaf.shapes) < _MOST_SHAPES:
+            return True
+        oldest = next((shape for shape in leaf.shapes if not shape.lines), None)
+        if oldest is None:
+            return False
+        leaf.shapes = [shape for shape in leaf.shapes if shape is not oldest]
+        self.all = [shape for shape in self.all if shape is not oldest]
+        return True
 
     def _add(self, words: list[str], first_seen: int) -> Shape:
         shape = Shape(words, first_seen)

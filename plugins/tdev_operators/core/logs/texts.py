@@ -17,6 +17,10 @@ class TextError(ValueError):
     """The bytes are no text that can be read to its end; what was read before counts."""
 
 
+class ShorterError(TextError):
+    """The text is shorter than what was to be left out of it."""
+
+
 def is_packed(head: bytes) -> bool:
     """Whether a file with these first bytes is a .gz.
 
@@ -29,12 +33,18 @@ def is_packed(head: bytes) -> bool:
     return head.startswith(_GZIP)
 
 
-def text_of(chunks: Iterator[bytes], *, skip: int = 0) -> Iterator[bytes]:
+def text_of(chunks: Iterator[bytes], *, skip: int = 0, begins: bool = True) -> Iterator[bytes]:
     """Yield the text of a file from its bytes, without its first `skip` bytes.
+
+    `begins`: these are its first bytes, which say whether it is packed; in the midst of a text they say nothing.
 
     Raises:
         TextError: it is damaged or ends too early, or is packed by something else than gzip.
+        ShorterError: it has no `skip` bytes.
     """
+    if not begins:
+        yield from chunks
+        return
     first = next(chunks, b"")
     while len(first) < max(map(len, _UNREADABLE)):  # a pipe may give as little as a byte
         more = next(chunks, b"")
@@ -48,6 +58,8 @@ def text_of(chunks: Iterator[bytes], *, skip: int = 0) -> Iterator[bytes]:
             continue
         yield piece[skip:] if skip else piece
         skip = 0
+    if skip:
+        raise ShorterError("it is shorter than what was read of it")
 
 
 def _chained(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:

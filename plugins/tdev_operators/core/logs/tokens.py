@@ -1,12 +1,13 @@
 """How far a file was read, so that the next run goes on there: whatever rotation has made of the file meanwhile.
 
 A file is known again by its inode, as long as its text begins as it did; where the inode is gone (compressed, copied)
-by the beginning of its text alone. One that is shorter than what was read of it, or begins otherwise, is another one.
+by the beginning of its text alone: a service may begin each of its logs with the same words. One that is shorter than
+what was read of it, or begins otherwise, is another one.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 # Lines begin with a stamp of milliseconds: so many bytes are hardly ever the same in two files.
@@ -45,21 +46,33 @@ class Start:
     offset: int
     minute: int
     why: str = ""
+    of: int = field(default=0, compare=False)  # the inode of the token
 
 
 def start_of(
-    tokens: Sequence[Token], *, inode: int, family: str, head: bytes, text_bytes: int | None, no_time: int
+    tokens: Sequence[Token],
+    *,
+    inode: int,
+    family: str,
+    head: bytes,
+    text_bytes: int | None,
+    no_time: int,
+    is_gone: Callable[[Token], bool] = lambda _: True,
 ) -> Start:
-    """Return where to go on in a file. `text_bytes` is the length of its text, None where it is compressed."""
+    """Return where to go on in a file. `text_bytes` is the length of its text, None where it is compressed.
+
+    `is_gone` says whether the file of a token may have become this one, because it is not there itself any more.
+    """
     same = next((token for token in tokens if token.inode == inode), None)
     if same is not None and same.begins(head) and not _is_shorter(same, text_bytes):
-        return Start(same.offset, same.minute)
+        return Start(same.offset, same.minute, of=inode)
     # A copy, or what gzip made of it: of two that begin alike the one of the same log.
     alike = [token for token in tokens if token.inode != inode and token.head_bytes and token.begins(head)]
     alike = [token for token in alike if not _is_shorter(token, text_bytes)]
     alike.sort(key=lambda token: (token.family != family, -token.offset))
-    if alike:
-        return Start(alike[0].offset, alike[0].minute, "rotated")
+    for token in alike:
+        if is_gone(token):
+            return Start(token.offset, token.minute, "rotated", token.inode)
     if same is None or not same.offset:
         return Start(0, no_time)
     return Start(0, no_time, "truncated" if same.begins(head[: same.head_bytes]) or not head else "replaced")

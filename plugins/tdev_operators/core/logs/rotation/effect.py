@@ -4,15 +4,16 @@ Looked at on each host: how old the oldest line of each log is, whether older on
 are, mode and owner of the current one, and whether its writer still writes into the one that was renamed.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from tdev_operators.core.errors import InputError, TdevError
+from tdev_operators.core.errors import InputError, TdevError, sentence_of
 from tdev_operators.core.health.findings import some
-from tdev_operators.core.health.log_lines import line_time
+from tdev_operators.core.health.log_lines import line_time, listed
 from tdev_operators.core.health.side_by_side import side_by_side
 from tdev_operators.core.logs.check_names import ROTATION
 from tdev_operators.core.logs.rotation.configuration import text_of
@@ -43,6 +44,8 @@ _HINT = (
     "Start `tdev_install_log_rotation` with *Prove*: it says what logrotate makes of its configuration. A writer that "
     "stays in the old log has to open its log anew when it is reloaded."
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +81,16 @@ def lying_in(host: Host, directory: str) -> list[Lying]:
     """Return the logs of a folder and their generations.
 
     Raises:
-        InputError: it cannot be read; and what `Host.run` raises.
+        InputError: it cannot be read, or holds too many logs; and what `Host.run` and `listed` raise.
     """
     argv = ["find", f"{directory.rstrip('/')}/", "-maxdepth", "1", "-type", "f", "-name", "*.log*", "!", "-name", ".*"]
-    ended = host.run([*argv, "-printf", r"%T@ %s %m %u %g %i %p\0"], timeout_seconds=_SECONDS)
+    # Groups of a directory service have blanks in their names: "domain users".
+    ended = host.run([*argv, "-printf", r"%T@\0%s\0%m\0%i\0%u\0%g\0%p\0"], timeout_seconds=_SECONDS)
     if ended.exit_status != 0:
         said = (ended.stderr.strip().splitlines() or ["no reason given"])[-1][:200]
         raise InputError(f"The log folder {directory} of {host.name} cannot be read: {said.rstrip('.')}.")
     found = []
-    for entry in filter(None, ended.stdout.split("\0")):
-        changed, size, mode, user, group, inode, path = entry.split(" ", 6)
+    for changed, size, mode, inode, user, group, path in listed(ended, 7, f"the log folder {directory} of {host.name}"):
         if not path.isprintable():
             continue  # told by who reads the logs
         name = path.rpartition("/")[2]
@@ -199,17 +202,22 @@ def rotation_result(hosts: Mapping[str, Host], settings: Settings, clock: Clock)
     rules, directory, now = settings.logs.rotation, settings.logs.directory, clock()
     names = [entry.name for entry in settings.hosts]
 
-    def look(name: str) -> tuple[list[str], list[Fault]]:
-        host = hosts[name]
-        logs, faults = look_at(host, directory, rules, now)
-        return logs, [*faults, *_of_configuration(host, directory, rules)]
+    def look(name: str) -> tuple[list[str], list[Fault]] | str:
+        try:
+            host = hosts[name]
+            logs, faults = look_at(host, directory, rules, now)
+            return logs, [*faults, *_of_configuration(host, directory, rules)]
+        except TdevError:
+            raise
+        except Exception as error:  # noqa: BLE001  the boundary: one odd host hides no other
+            return sentence_of(error, f"looking at {name}", _log)
 
     answers = side_by_side({name: partial(look, name) for name in names}, at_most=_AT_ONCE)
     seen: list[str] = []
     skipped: dict[str, str] = {}
     faults: list[Fault] = []
     for name, answer in answers.items():
-        if isinstance(answer, TdevError):
+        if isinstance(answer, TdevError | str):
             skipped[name] = str(answer)
             continue
         logs, found = answer
