@@ -1,4 +1,4 @@
--- no rows: the size of an agent that nobody changed since it was looked at
+-- no rows: the size of an agent that nobody changed since it was looked at, and whose newest code is the one that is known
 UPDATE agents
 SET
     size_kb = %(size_kb)s,
@@ -6,3 +6,10 @@ SET
 WHERE
     id = %(id)s::uuid
     AND updated_at = %(seen)s::timestamptz
+    AND (
+        SELECT agent_versions.code_hash
+        FROM agent_versions
+        WHERE agent_versions.agent_id = agents.id
+        ORDER BY agent_versions.version_number DESC
+        LIMIT 1
+    ) = %(old_hash)s

@@ -1,4 +1,4 @@
-"""`tdev agents`: agents made smaller, and former ones put back. Needs database, bucket and API, no ledger.
+"""`tdev agents`: agents made smaller, and former ones put back. Needs database, bucket and API; to write, the ledger.
 
 tdev agents optimise                 which would become smaller, and which not and why; nothing is written
 tdev agents optimise --run           the same, written back
@@ -10,13 +10,14 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tdev_operators.cli.notes import kept_apart, noted_where_possible, print_results, progress, shell_run_id
+from tdev_operators.cli.notes import noted_where_possible, print_results, progress, shell_run_id
 from tdev_operators.core.errors import InputError
 from tdev_operators.core.items import ItemRef
+from tdev_operators.core.leases import refusal_when_lost
 from tdev_operators.core.reporting.escaping import one_line
 from tdev_operators.core.settings import Settings, load_settings
 from tdev_operators.hooks.connections import ConnectionSource, EnvironmentConnections
@@ -75,13 +76,10 @@ def agents(
 
     with ExitStack() as stack:
         ports = stack.enter_context(agent_ports(settings, connections))
-        check = kept_apart(
-            stack,
-            lambda: PostgresLedger(connections.get(CONNECTION)).lease(f"item:{_ITEM}", run_id),
-            f"item:{_ITEM}",
-            "optimisation of agents",
-            progress,
-        )
+        check: Callable[[], None] = lambda: None  # noqa: E731  who only looks is in nobody's way
+        if args.run:  # and who writes must know that nobody else does, so without the ledger nothing is written
+            lease = PostgresLedger(connections.get(CONNECTION)).lease(f"item:{_ITEM}", run_id)
+            check = refusal_when_lost(stack.enter_context(lease), f"item:{_ITEM}")
         work = Run(run_id, note=note, progress=progress, check=check, write=args.run)
         if args.run:
             progress(f"run {run_id}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tdev_operators.core.errors import BusyError, GarbledAnswerError, TdevError
+from tdev_operators.core.errors import BusyError, GarbledAnswerError, ProofFailedError, TdevError
 from tdev_operators.core.ports import ObjectInfo
 from tdev_operators.hooks.aws import code_of, status_of
 from tdev_operators.hooks.backup_uploads import put_checked
@@ -66,7 +66,7 @@ class S3SourceBucket:
             with suppress(TdevError):
                 self._requests.ask(what, lambda s3: s3.delete_object(**place))
 
-    def replace(self, bucket: str, key: str, body: bytes, *, etag: str) -> ObjectInfo:
+    def replace(self, bucket: str, key: str, body: bytes, *, etag: str, unconditional: bool = False) -> ObjectInfo:
         """See `SourceBucket.replace`."""
         what, place = self._requests.of_object(bucket, key), {"Bucket": bucket, "Key": key}
 
@@ -82,33 +82,49 @@ class S3SourceBucket:
         if there is None or info_of(key, there).etag != etag:
             raise _changed(what)
         headers = {name: there[name] for name in _HEADERS if there.get(name)}
-        self._write(what, body, etag, {**place, **headers})
-        if self._requests.ask(what, lambda s3: bytes(s3.get_object(**place)["Body"].read())) != body:
-            raise GarbledAnswerError(f"{what} is not what was written there; do not trust this store.")
-        return info_of(key, self._requests.ask(what, look))
+        condition = {} if unconditional else {"IfMatch": self._condition(etag)}
+        written = self._write(what, body, {**place, **headers, **condition})
 
-    def _write(self, what: str, body: bytes, etag: str, request: dict[str, Any]) -> None:
+        def read(s3: Any) -> tuple[ObjectInfo, bytes]:
+            try:
+                answer = s3.get_object(**place)
+            except ClientError as error:
+                if code_of(error) in _GONE:
+                    raise _changed(what) from None
+                raise
+            return info_of(key, answer), bytes(answer["Body"].read())
+
+        found, stored = self._requests.ask(what, read)
+        # One answer holds both: another ETag than that of our own PUT is somebody else's object, which is not ours to
+        # judge, let alone to write over.
+        if written and found.etag != written:
+            raise _changed(what)
+        if stored != body:
+            raise GarbledAnswerError(f"{what} is not what was written there; do not trust this store.")
+        return found
+
+    def _write(self, what: str, body: bytes, request: dict[str, Any]) -> str:
+        """Write, and return the ETag of what is ours now."""
         tries = 0
 
-        def write(s3: Any) -> None:
+        def write(s3: Any) -> str:
             nonlocal tries
             tries += 1
             try:
-                put_checked(s3, what, body, "put_object", **request, IfMatch=self._condition(etag))
+                return put_checked(s3, what, body, "put_object", **request)
             except ClientError as error:
-                if status_of(error) == HTTPStatus.NOT_IMPLEMENTED:
-                    put_checked(s3, what, body, "put_object", **request)
-                    return
+                if status_of(error) == HTTPStatus.NOT_IMPLEMENTED and "IfMatch" in request:
+                    raise ProofFailedError(f"{what} stays as it is: the store takes no condition.") from None
                 if code_of(error) not in _REFUSED:
                     raise
                 # Of a try whose answer was lost, what stands there now is ours.
-                stored = (
-                    s3.get_object(Bucket=request["Bucket"], Key=request["Key"])["Body"].read() if tries > 1 else b""
-                )
-                if stored != body:
-                    raise _changed(what) from None
+                if tries > 1:
+                    answer = s3.get_object(Bucket=request["Bucket"], Key=request["Key"])
+                    if answer["Body"].read() == body:
+                        return str(answer.get("ETag", "")).strip('"')
+                raise _changed(what) from None
 
-        self._requests.ask(what, write, body_bytes=len(body))
+        return self._requests.ask(what, write, body_bytes=len(body))
 
     def _condition(self, etag: str) -> str:
         return f'"{etag}"' if self._quoted else etag

@@ -46,6 +46,38 @@ def test_an_import_is_kept_where_names_are_reached_by_text():
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "import urllib\nfrom urllib.parse import urlencode\ndef f(x):\n    return urllib.parse.quote(x)\n",
+        "import concurrent\nfrom concurrent import futures\ndef f():\n    return concurrent.futures.Future()\n",
+        "from xml import dom\nimport xml.dom.minidom\ndef f():\n    return dom.minidom.Document()\n",
+    ],
+)
+def test_an_import_that_hangs_a_submodule_on_its_package_stays(source):
+    assert applied("remove_unused_imports", source) == source
+    unused = next(line for line in source.splitlines() if "urlencode" in line or "futures" in line or "minidom" in line)
+    assert pass_of("remove_unused_imports").difference(source, source.replace(f"{unused}\n", "")) != ""
+
+
+@pytest.mark.parametrize(
+    "use", ["concurrent.futures.Future()", "getattr(concurrent, 'futures')"], ids=["by name", "by text"]
+)
+def test_no_import_goes_where_another_one_may_have_loaded_what_is_reached(use):
+    source = f"import asyncio\nimport concurrent\ndef f():\n    return {use}\n"
+    with pytest.raises(ProofFailedError, match=r"concurrent"):
+        pass_of("remove_unused_imports").apply(source, RULES)
+    assert "concurrent" in pass_of("remove_unused_imports").difference(source, source.partition("\n")[2])
+
+
+def test_an_unused_submodule_goes_where_nothing_else_of_its_package_is_there():
+    assert applied("remove_unused_imports", "from urllib.parse import quote\nx = 1\n") == "x = 1\n"
+    assert (
+        applied("remove_unused_imports", "import logging, csv\nx = logging.INFO\n")
+        == "import logging\nx = logging.INFO\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("before", "after", "why"),
     [
         ("import os\nx = 1\n", "x = 2\n", "more than imports"),

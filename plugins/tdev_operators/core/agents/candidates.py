@@ -16,7 +16,10 @@ from tdev_operators.core.sql import load_sql
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """An agent of the registry; `seen` is when its row was last changed, `code_hash` the newest code it knows of."""
+    """An agent of the registry; `seen` is when its row was last changed, `code_hash` the newest code it knows of.
+
+    `taken_back_by` is the run that took our last change back, where nobody changed the agent since.
+    """
 
     id: str
     label: str
@@ -24,6 +27,7 @@ class Registered:
     size_kb: float | None
     seen: str
     code_hash: str | None
+    taken_back_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ def registered(ports: AgentPorts, settings: Settings) -> list[Registered]:
             size_kb=row["size_kb"],
             seen=row["updated_at"],
             code_hash=row["code_hash"],
+            taken_back_by=row["taken_back_by"] or "",
         )
         for row in rows
     ]
@@ -74,7 +79,9 @@ def candidates(ports: AgentPorts, settings: Settings, agents: list[Registered]) 
         size = max(int((agent.size_kb or 0.0) * KB), info.size_bytes if info else 0)
         if size <= near * KB:
             continue
-        if info is None:
+        if agent.taken_back_by:  # a person did not want it: the next version of the agent is tried again
+            yield Candidate(agent, size, refusal="its optimisation was taken back by hand")
+        elif info is None:
             yield Candidate(agent, size, refusal="its source is not in the bucket")
         elif info.size_bytes > settings.health.agents.parse_max_kb * KB:
             yield Candidate(agent, size, refusal=f"its source is above {settings.health.agents.parse_max_kb} KB")

@@ -27,13 +27,14 @@ _MOST_LINES = 400
 class Work:
     """What there was to do and what became of it, by the source's key. `unwritten` says why what is proven was not.
 
-    `before` is how many an earlier try of the same run had written.
+    `before` is how many an earlier try of the same run had written, `stuck` what a dead run left half-done.
     """
 
     found: Mapping[str, Candidate]
     done: dict[str, Optimised] = field(default_factory=dict)
     unwritten: dict[str, str] = field(default_factory=dict)
     before: int = 0
+    stuck: Mapping[str, str] = field(default_factory=dict)
 
 
 def confinement_result(held: Held, waiting: int) -> CheckResult:
@@ -84,7 +85,7 @@ def optimiser_result(work: Work, held: Held, settings: Settings, *, writes: bool
     if too_large:
         verdict = Verdict.WARNING
         sentences.append(f"{counted(len(too_large), 'agent')} left alone are above {top:g} KB: {some(too_large)}.")
-    skipped = {}
+    skipped = {f"{label}, half-done by an earlier run,": why for label, why in work.stuck.items()}
     if untried:
         why = held.sentence if held.missing else f"{settings.agents.optimiser.minutes:g} minutes were over"
         skipped[counted(len(untried), "agent")] = why.rstrip(".")

@@ -16,6 +16,7 @@ KB = 1024  # as T-Developer's registry counts
 
 # An odd argument may make an honest function wait for ever, and does so again when it is smaller.
 _MOST_ENDLESS = 2
+_MOST_MICROSECONDS = 1e9
 _FEWEST_CALLS = 3  # of different callables and places; with fewer nothing was tried
 
 
@@ -214,7 +215,7 @@ class _Climb:
         asked = {"module": self._module, "before": self._first, "after": changed}
         answer = self._house.run("race", asked)
         before, after = answer.data.get("before"), answer.data.get("after")
-        if answer.refusal or any(not isinstance(one, (float, int, type(None))) for one in (before, after)):
+        if answer.refusal or not (_is_time(before) and _is_time(after)):
             raise ProofFailedError(f"its making cannot be timed ({answer.refusal or 'no figures came'})")
         if before is None or after is None:
             return None
@@ -237,3 +238,10 @@ class _Climb:
 
     def _sizes(self, source: str, recorded: Recording) -> Sizes:
         return Sizes(len(source.encode()), recorded.footprint, recorded.instance)
+
+
+def _is_time(told: Any) -> bool:
+    """Whether a hostile process told a time, or that there is none: every comparison with NaN would let it pass."""
+    if told is None:
+        return True
+    return isinstance(told, (float, int)) and not isinstance(told, bool) and 0 <= told < _MOST_MICROSECONDS

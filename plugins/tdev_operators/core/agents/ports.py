@@ -14,13 +14,14 @@ class SourceBucket(Protocol):
     def heeds_conditions(self, bucket: str, prefix: str) -> bool:
         """Whether the store refuses to write over another object than the one that is named; tried below the prefix."""
 
-    def replace(self, bucket: str, key: str, body: bytes, *, etag: str) -> ObjectInfo:
+    def replace(self, bucket: str, key: str, body: bytes, *, etag: str, unconditional: bool = False) -> ObjectInfo:
         """Write over the object with this ETag, with the same headers; verified by reading it back.
 
-        Where the store does not heed conditions, it is looked at directly before.
+        What is returned is the object that we wrote, and never another one. `unconditional` is for who keeps others
+        away by other means: the object is looked at directly before, and then written without a condition.
 
         Raises:
-            BusyError: another one stands there by now, or none.
+            BusyError: another one stands there by now, or none. ProofFailedError: the store takes no condition.
         """
 
 

@@ -1,9 +1,9 @@
 """The weekly optimisation of agents near their limit (guide: Agent Memory Optimization)."""
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tdev_operators.core.agents.candidates import Candidate, candidates, registered
@@ -13,8 +13,9 @@ from tdev_operators.core.agents.pause import paused, resume
 from tdev_operators.core.agents.ports import AgentPorts
 from tdev_operators.core.agents.undo_store import Change, UndoStore, sha256
 from tdev_operators.core.agents.workers import Workers
-from tdev_operators.core.agents.writing import Writer
+from tdev_operators.core.agents.writing import IGNORED, Writer
 from tdev_operators.core.errors import ProofFailedError
+from tdev_operators.core.reporting.escaping import storable
 from tdev_operators.core.reporting.wording import counted
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult
@@ -46,15 +47,11 @@ def optimise_agents(ports: AgentPorts, settings: Settings, run: Run) -> tuple[Ch
     rules, limits = settings.agents.optimiser, settings.agents
     undo = UndoStore(ports.store, settings)
     writer = Writer(ports, settings, undo, run.note, run.check)
-    if run.write:
-        for line in writer.make_good():
-            run.progress(line)
-        if undo.is_paused_by_us:
-            resume(ports, undo, run.note)
+    stuck = _made_good(writer, run) if run.write else {}
     found = list(candidates(ports, settings, registered(ports, settings)))
     run.progress(f"{counted(len(found), 'agent')} above {limits.near_limit_kb:g} KB")
     goal = Goal(limits.near_limit_kb, limits.max_size_kb, limits.max_instantiation_us)
-    work = Work({one.agent.key: one for one in found}, before=undo.count(run.id))
+    work = Work({one.agent.key: one for one in found}, before=undo.count(run.id), stuck=stuck)
     with Workers(rules, goal) as workers:
         held = workers.held
         if not held.missing:
@@ -65,7 +62,7 @@ def optimise_agents(ports: AgentPorts, settings: Settings, run: Run) -> tuple[Ch
                 if len(work.done) % _TELL_EVERY == 0:
                     run.progress(f"{len(work.done)} of {len(sources)} tried")
     if run.write and rules.write_back:
-        _written(work, ports, settings, run, writer)
+        _written(work, run, writer)
         undo.forget(ports.clock(), rules.undo_days)
     seconds = time.monotonic() - began
     return (
@@ -74,21 +71,45 @@ def optimise_agents(ports: AgentPorts, settings: Settings, run: Run) -> tuple[Ch
     )
 
 
-def _written(work: Work, ports: AgentPorts, settings: Settings, run: Run, writer: Writer) -> None:
+@contextmanager
+def _writing(writer: Writer, run: Run, *, may_pause: bool) -> Iterator[Writer]:
+    """Yield who may write: on conditions, or else while the evolution is paused, or else not into the bucket."""
+    undo = writer.undo
+    if writer.ports.sources.heeds_conditions(writer.settings.buckets.agents, undo.prefix):
+        yield writer
+    elif may_pause:
+        with paused(writer.ports, undo, run.note):
+            yield replace(writer, unconditional=True)
+    else:
+        yield replace(writer, may_put_back=False)
+
+
+def _made_good(writer: Writer, run: Run) -> dict[str, str]:
+    """Make good what a dead run left; return what stays half-done, and why. Whatever happens, the evolution goes on."""
+    stuck: dict[str, str] = {}
+    try:
+        if writer.undo.pending():
+            with _writing(writer, run, may_pause=writer.settings.agents.optimiser.pause_evolution) as able:
+                done, stuck = able.make_good()
+            for line in done:
+                run.progress(line)
+    finally:
+        if writer.undo.is_paused_by_us:
+            resume(writer.ports, writer.undo, run.note)
+    return stuck
+
+
+def _written(work: Work, run: Run, writer: Writer) -> None:
     """Write what was proven, and keep for each why it was not."""
     smaller = {key: done for key, done in work.done.items() if done.source is not None}
     if not smaller:
         return
-    heeded = ports.sources.heeds_conditions(settings.buckets.backups, writer.undo.prefix)
-    if not heeded and not settings.agents.optimiser.pause_evolution:
-        work.unwritten = dict.fromkeys(
-            smaller, "the store ignores If-Match, and pause_evolution = false: somebody else could be written over"
-        )
-        return
-    keeping: AbstractContextManager[None] = nullcontext() if heeded else paused(ports, writer.undo, run.note)
-    with keeping:
+    with _writing(writer, run, may_pause=writer.settings.agents.optimiser.pause_evolution) as able:
+        if not able.may_put_back:
+            work.unwritten = dict.fromkeys(smaller, IGNORED)
+            return
         for key, done in smaller.items():
-            if why := _one_written(work.found[key], done, run, writer):
+            if why := _one_written(work.found[key], done, run, able):
                 work.unwritten[key] = why
     run.progress(f"{len(smaller) - len(work.unwritten)} of {len(smaller)} written")
 
@@ -106,7 +127,7 @@ def _one_written(one: Candidate, done: Optimised, run: Run, writer: Writer) -> s
         new_bytes=len(body),
         seen=one.agent.seen,
         passes=done.passes,
-        metrics=_metrics(done),
+        metrics=storable(_metrics(done)),
     )
     try:
         return writer.write(change, body, one.etag)
@@ -148,14 +169,16 @@ def take_back(ports: AgentPorts, settings: Settings, wanted: str, run: Run) -> t
             changes
         )
     told: dict[str, str] = {}
-    heeded = not changes or ports.sources.heeds_conditions(settings.buckets.backups, undo.prefix)
-    keeping: AbstractContextManager[None] = nullcontext()
-    if not heeded:  # whoever takes back asked for it, so the evolution may stand for a moment
-        keeping = paused(ports, undo, run.note)
-    with keeping:
-        for change in changes.values():
-            try:
-                told[change.label] = writer.take_back(change, run.id)
-            except ProofFailedError as error:
-                told[change.label] = str(error)
+    try:
+        if changes:
+            # Whoever takes back asked for it, so the evolution may stand for a moment.
+            with _writing(writer, run, may_pause=True) as able:
+                for change in changes.values():
+                    try:
+                        told[change.label] = able.take_back(change, run.id)
+                    except ProofFailedError as error:
+                        told[change.label] = str(error)
+    finally:
+        if undo.is_paused_by_us:
+            resume(ports, undo, run.note)
     return told, len(changes)

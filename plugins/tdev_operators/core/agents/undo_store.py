@@ -1,14 +1,16 @@
 """Former sources of agents, kept in the backups bucket: what undo puts back, and what a dead run left half-done.
 
-Below `<system>/agents-undo/`: `<run>/<digest>.json` is a change, with the former source in it, and stays;
-`pending/<digest>.json` is the same while the change is under way; `pending/evolution.json` says that we paused it.
+Below `<system>/agents-undo/`: `<run>/<digests>.json` is a change, with the former source in it, and stays; it is named
+by agent and former source, so that a run that changes an agent twice keeps both. `pending/<digests>.json` is the same
+while the change is under way; `pending/evolution.json` says that we paused it.
 """
 
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +20,7 @@ from tdev_operators.core.settings import Settings
 
 _RECORD_BYTES = 1024 * 1024
 _PENDING, _PAUSE = "pending/", "evolution.json"
+_NAME = re.compile(r"(-[0-9a-f]{16})?\.json$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Change:
     def to_json(self) -> bytes:
         """Return it as bytes of JSON."""
         plain = {**asdict(self), "former": base64.b64encode(self.former).decode(), "metrics": dict(self.metrics)}
-        return json.dumps(plain).encode()
+        return json.dumps(plain, allow_nan=False).encode()
 
     @classmethod
     def from_json(cls, data: bytes, key: str) -> "Change":
@@ -88,12 +91,23 @@ class UndoStore:
             self._store.delete(self._bucket, [f"{self.prefix}{change.run}/{name}"])
         self._store.delete(self._bucket, [f"{self.prefix}{_PENDING}{name}"])
 
-    def pending(self) -> Iterator[Change]:
-        """Yield the changes that were begun and not ended."""
-        yield from self._changes(_PENDING)
+    def pending(self) -> list[str]:
+        """Return where the changes are kept that were begun and not ended; the oldest first. `at` reads one."""
+        return [key for key in self._keys(_PENDING) if not key.endswith(f"/{_PAUSE}")]
+
+    def at(self, key: str) -> Change:
+        """Return the change that is kept there.
+
+        Raises:
+            GarbledAnswerError: it is none.
+        """
+        return Change.from_json(self._store.read_whole(self._bucket, key, max_bytes=_RECORD_BYTES), key)
 
     def of(self, wanted: str) -> list[Change]:
-        """Return the changes of a run, or of an agent by its name, name and version, or key; newest first."""
+        """Return the changes of a run, or of an agent by its name, name and version, or key; newest first.
+
+        What a run did to an agent in several tries is one change here: from what stood before it to what it left.
+        """
         runs: dict[str, datetime] = {}
         for info in self._store.list(self._bucket, self.prefix):
             run = info.key.removeprefix(self.prefix).partition("/")[0]
@@ -101,13 +115,13 @@ class UndoStore:
                 runs[run] = max(info.modified, runs.get(run, info.modified))
         newest = sorted(runs, key=lambda run: runs[run], reverse=True)
         if wanted in runs:
-            return list(self._changes(f"{wanted}/"))
-        every = (change for run in newest for change in self._changes(f"{run}/"))
+            return list(_joined(self._changes(f"{wanted}/")))
+        every = (change for run in newest for change in _joined(self._changes(f"{run}/")))
         return [one for one in every if wanted in (one.label, one.label.rpartition(" ")[0], one.key)]
 
     def count(self, run: str) -> int:
-        """Return how many changes a run has made so far."""
-        return sum(1 for _ in self._store.list(self._bucket, f"{self.prefix}{run}/"))
+        """Return how many agents a run has changed so far."""
+        return len({_NAME.sub("", key) for key in self._keys(f"{run}/")})
 
     def forget(self, now: datetime, days: int) -> int:
         """Remove what is older, and return how much that was."""
@@ -134,12 +148,25 @@ class UndoStore:
         return self._store.find(self._bucket, f"{self.prefix}{_PENDING}{_PAUSE}") is not None
 
     def _changes(self, below: str) -> Iterator[Change]:
-        for info in list(self._store.list(self._bucket, self.prefix + below)):
-            if not info.key.endswith(f"/{_PAUSE}"):
-                yield Change.from_json(
-                    self._store.read_whole(self._bucket, info.key, max_bytes=_RECORD_BYTES), info.key
-                )
+        yield from map(self.at, self._keys(below))
+
+    def _keys(self, below: str) -> list[str]:
+        found = sorted(self._store.list(self._bucket, self.prefix + below), key=lambda info: info.modified)
+        return [info.key for info in found]
 
 
 def _name_of(change: Change) -> str:
-    return f"{hashlib.sha256(change.key.encode()).hexdigest()[:32]}.json"
+    return f"{sha256(change.key.encode())[:32]}-{change.old_hash[:16]}.json"
+
+
+def _joined(changes: Iterable[Change]) -> Iterator[Change]:
+    """Yield one change for each agent, from the former of the first to the new one of the last."""
+    chains: dict[str, list[Change]] = {}
+    for change in changes:
+        chains.setdefault(change.key, []).append(change)
+    for chain in chains.values():
+        first = last = chain[-1]
+        made_of = {one.new_hash: one for one in chain[:-1]}
+        while earlier := made_of.pop(first.old_hash, None):
+            first = earlier
+        yield replace(last, former=first.former, old_hash=first.old_hash)
