@@ -7,10 +7,10 @@ another person approves first. **Way back**: none is needed; an engine that was 
 
 | red task | what it means | what to do |
 |---|---|---|
-| `diagnose` | another recovery is at work, you may not start it, or ledger or store are away; nothing was touched | its log says it in one sentence; start it again |
+| `diagnose` | another recovery is at work, you may not start it, or the store is away; nothing was touched | its log says it in one sentence; start it again |
 | `approve` | it was rejected, nobody answered, or somebody may not | start it again when it is agreed |
-| `recover` | a host, the database or the API went away meanwhile | read the log; clear it: it goes on where it was, and the evidence stays that of before |
-| `conclude` | the ledger or the store is away, or an engine that was left stopped could not be started | read the log **now**; clear it |
+| `recover` | a host, the database or the API went away meanwhile; or the ledger is down, without which nothing keeps two runs apart | read the log; clear it: it goes on where it was, and the evidence stays that of before |
+| `conclude` | the store is away, or it waits for who holds the lease of recoveries to start an engine that was left stopped; after two hours it gives up and says so in red | read the log **now**; clear it |
 | `report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
 | `judge` | not cured, or nothing could be done | read the report: it says why and what to do next |
 """

@@ -8,10 +8,10 @@ a service that was stopped is always started again.
 
 | red task | what it means | what to do |
 |---|---|---|
-| `diagnose` | you may not start it, or ledger or store are away; nothing was touched | its log says it in one sentence; start it again |
+| `diagnose` | you may not start it, or the store is away; nothing was touched | its log says it in one sentence; start it again |
 | `approve` | it was rejected, nobody answered, or somebody may not | start it again when it is agreed |
-| `relieve` | a recovery of the evolution is at work, or a host or the database went away meanwhile | read the log; clear it: it goes on where it was |
-| `conclude` | the ledger or the store is away, or a service that was left stopped could not be started | read the log **now**; clear it |
+| `relieve` | a recovery of the evolution is at work, a host or the database went away meanwhile, or the ledger is down, without which nothing keeps two runs apart | read the log; clear it: it goes on where it was |
+| `conclude` | the store is away, or it waits for who holds the lease of recoveries to start a service that was left stopped; after two hours it gives up and says so in red | read the log **now**; clear it |
 | `report` | neither ledger nor bucket took the report | mend the connections `tdev_ledger`, `tdev_aws`; clear |
 | `judge` | it did not help, nothing that may be restarted holds much, or the evolution does not go on | read the report: it names who holds the memory |
 """

@@ -1,5 +1,6 @@
 """A stalled evolution, and high memory, as tasks do it on a small T-Developer with its ledger."""
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -38,13 +39,18 @@ def system():
 @pytest.fixture
 def tasks(system, monkeypatch):
     """Its connections and settings, as a task finds them; afterwards the engine is stopped and nothing is broken."""
+    _enter(system, monkeypatch)
+    system.break_("stall_evolution")
+    yield system
+    system.engine.stalls_after = None
+    system.engine.stop()
+    system.mend()
+
+
+def _enter(system, monkeypatch):
     for name, value in system.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("TDEV_SETTINGS", str(system.settings_file))
-    system.break_("stall_evolution")
-    yield system
-    system.engine.stop()
-    system.mend()
 
 
 class Run:
@@ -174,9 +180,87 @@ def test_an_engine_that_cannot_be_started_again_is_told_once_there_is_no_other_t
     with pytest.raises(CommandFailedError):
         conclude()
     run.context["ti"].try_number = 4
+    with recovering("drill-of-today"), pytest.raises(BusyError, match="drill-of-today"):
+        conclude()  # who holds the lease is waited for longer than a fault
     ended = conclude()
     assert ended["verdict"] == "CRITICAL"
     assert ended["summary"].startswith("The engine was stopped and could not be started again: `start` on sandbox ")
+    monkeypatch.undo()
+    _enter(tasks, monkeypatch)
+    run.context["ti"].try_number = 5
+    assert conclude()["verdict"] == "CRITICAL", "it runs, and nobody knows whether it is cured"
+    assert tasks.engine.running
+
+
+def half_done(run_id):
+    """A recovery that has stopped the engine and went no further."""
+    from tdev_operators.operators import evolution_recovery as operators
+
+    run = Run("recover_evolution", run_id)
+    recovery_of(run)[0]()
+    with operators._opened(run.context, print) as (recovery, _):
+        recovery.journal.note("stop on sandbox", "done", at=datetime.now(UTC).isoformat())
+    return run
+
+
+def test_who_holds_the_lease_to_the_end_does_not_hide_that_the_engine_was_left_stopped(tasks):
+    from tdev_operators.operators.evolution_recovery import TRIES_WHILE_BUSY, alone_with_the_engine
+    from tdev_operators.operators.work import recovering
+
+    tasks.engine.stalls_after = 0
+    run = half_done("manual__11")
+    conclude = recovery_of(run)[2]
+    run.context["ti"].try_number = TRIES_WHILE_BUSY
+    with recovering("drill-of-today"), pytest.raises(BusyError, match="drill-of-today"):
+        conclude()
+    run.context["ti"].try_number = TRIES_WHILE_BUSY + 1
+    told = "The engine was stopped and could not be started again: "
+    with recovering("drill-of-today"):
+        ended = conclude()
+    assert (ended["verdict"], ended["summary"].startswith(f"{told}drill-of-today holds ")) == ("CRITICAL", True)
+    with alone_with_the_engine(Run("relieve_memory", "manual__12").context):
+        ended = conclude()
+    assert ended["summary"].startswith(f"{told}tdev_relieve_memory manual__12 holds ")
+    assert not tasks.engine.running
+    conclude()
+    assert tasks.engine.running, "once nobody is at work it is started"
+
+
+@pytest.mark.parametrize("lease", ["evolution", pytest.param("recovery", marks=pytest.mark.faults)])
+def test_with_a_ledger_that_gives_no_lease_nothing_is_stopped_and_what_was_left_stopped_is_started(
+    tasks, monkeypatch, lease
+):
+    from tdev_operators.core.errors import TargetUnreachableError
+    from tdev_operators.hooks.ledger import PostgresLedger
+    from tdev_operators.operators import memory_relief as memory
+
+    given = PostgresLedger.lease
+
+    @contextmanager
+    def blip(self, name, *rest):
+        if name.startswith(f"{lease}:"):
+            raise TargetUnreachableError("The ledger is away for a moment; look.")
+        with given(self, name, *rest) as held:
+            yield held
+
+    tasks.engine.stalls_after = 0
+    tasks.engine.start()
+    before = tasks.engine.pid
+    relief, recovery = Run("relieve_memory", f"manual__13_{lease}"), Run("recover_evolution", f"manual__14_{lease}")
+    relief.do(memory.MemoryDiagnoseOperator(task_id="diagnose"))
+    recovery_of(recovery)[0]()
+    recovery.handed["recover_evolution.diagnose"] = {"acts": True}
+    for run in (relief, recovery):
+        run.approve()
+    monkeypatch.setattr(PostgresLedger, "lease", blip)
+    with pytest.raises(TargetUnreachableError, match="away for a moment"):
+        relief.do(memory.MemoryRelieveOperator(task_id="relieve", approvals=["relieve_memory.approve"]))
+    with pytest.raises(TargetUnreachableError, match="away for a moment"):
+        recovery_of(recovery)[1]()
+    assert tasks.engine.pid == before
+    tasks.engine.stop()
+    recovery_of(half_done(f"manual__15_{lease}"))[2]()
+    assert tasks.engine.running, "a ledger that is down leaves no engine stopped"
 
 
 def test_a_refusal_is_noted_and_told(tasks):

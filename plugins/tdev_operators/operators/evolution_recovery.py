@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tdev_operators.hooks.reporting import ReportingPorts
 
 ITEM = "recover_evolution"
+# With our back-off about two hours: longer than a drill, a failover or a tuning holds the lease that is waited for.
+TRIES_WHILE_BUSY = 15
+_TRIES = 3  # for everything else: an engine that stands still must be told soon
 
 
 def evolution_recovery_form() -> dict[str, Param]:
@@ -113,10 +116,10 @@ class EvolutionRecoverOperator(MaintenanceOperator):
         found = context["ti"].xcom_pull(task_ids=f"{ITEM}.diagnose") or {}
         if not found.get("acts"):
             raise AirflowSkipException("Nothing is to be done.")
-        with _opened(context, self.log.info, alone=True) as (recovery, _):
+        with _opened(context, self.log.info, alone=True, or_else_nothing=True) as (recovery, _):
             if people := approved_by(context, self.approvals):
                 recovery.note_approvals(people)
-            with recovering(recovery.request.recovery_id):
+            with recovering(recovery.request.recovery_id, or_else_nothing=True):
                 acted = recovery.act()
             if acted:
                 recovery.wait()
@@ -127,55 +130,67 @@ class EvolutionConcludeOperator(MaintenanceOperator):
     """Starts an engine that was left stopped, says whether the evolution is cured, and records the outcome."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trigger_rule="all_done", **kwargs)
+        super().__init__(trigger_rule="all_done", **{"retries": TRIES_WHILE_BUSY, **kwargs})
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the verdict and its sentence."""
         from tdev_operators.core.evolution.recovery.told import results_of  # noqa: PLC0415  not while parsing
 
-        with _opened(context, self.log.info) as (recovery, ports):
+        with _opened(context, self.log.info) as (recovery, _):
             half_done = recovery.is_half_done
-        with _opened(context, self.log.info, alone=half_done) as (recovery, ports):
-            why = ""
-            if half_done:
-                with recovering(recovery.request.recovery_id):  # not while a restore has stopped everything
-                    why = settled(context, self, recovery.settle)
+        why = settled(context, self, lambda: self._settle(context)) if half_done else ""
+        with _opened(context, self.log.info) as (recovery, ports):
             results = results_of(recovery, ports.settings, why)
             outcome = close_by_hand(ports, ref_of(context, tier=ITEM, item=ITEM), results)
         return {"verdict": outcome.verdict.value, "summary": outcome.results[0].summary}
+
+    def _settle(self, context: "Context") -> str:
+        """Start it while nobody else is at work: what a restore has stopped must not be started under it."""
+        with (
+            _opened(context, self.log.info, alone=True) as (recovery, _),
+            recovering(recovery.request.recovery_id),
+        ):
+            return recovery.settle()
 
 
 def settled(context: "Context", task: MaintenanceOperator, settle: "Callable[[], str]") -> str:
     """Settle what a run has left; return why that was impossible, once there is no other try: that must be told, too.
 
+    Who holds a lease that is needed is waited for as long as the task has retries, and anything else for a few only.
+
     Raises:
         TransientError: it did not work, and will be tried again.
     """
-    from tdev_operators.core.errors import TdevError  # noqa: PLC0415  not while parsing
+    from tdev_operators.core.errors import BusyError, TdevError  # noqa: PLC0415  not while parsing
 
     try:
         task.log.warning("%s", settle())
     except TdevError as error:
-        if error.retryable and context["ti"].try_number <= (task.retries or 0):
+        retries = task.retries or 0
+        tries = retries if isinstance(error, BusyError) else min(retries, _TRIES)
+        if error.retryable and context["ti"].try_number <= tries:
             raise
         return str(error)
     return ""
 
 
 @contextmanager
-def alone_with_the_engine(context: "Context") -> "Iterator[tuple[ReportingPorts, Callable[[], None]]]":
+def alone_with_the_engine(
+    context: "Context", *, or_else_nothing: bool = False
+) -> "Iterator[tuple[ReportingPorts, Callable[[], None]]]":
     """Hold the lease of the evolution's engine: no two runs stop and start it at once.
 
-    Yields what `holding` does.
+    Yields what `holding` does, which says what `or_else_nothing` is.
     """
     ports, run = task_ports(), context["dag_run"]
-    with holding(f"evolution:{ports.settings.system.name}", f"{run.dag_id} {run.run_id}", ports) as held:
+    name, holder = f"evolution:{ports.settings.system.name}", f"{run.dag_id} {run.run_id}"
+    with holding(name, holder, ports, or_else_nothing=or_else_nothing) as held:
         yield held
 
 
 @contextmanager
 def _opened(
-    context: "Context", progress: "Callable[[str], None]", *, alone: bool = False
+    context: "Context", progress: "Callable[[str], None]", *, alone: bool = False, or_else_nothing: bool = False
 ) -> "Iterator[tuple[Recovery, ReportingPorts]]":
     from tdev_operators.core.evolution.recovery.recover import Recovery  # noqa: PLC0415  not while parsing
     from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
@@ -183,7 +198,10 @@ def _opened(
 
     ref = ref_of(context, tier=ITEM, item=ITEM)
     with ExitStack() as held:
-        reporting, check = held.enter_context(alone_with_the_engine(context)) if alone else (task_ports(), lambda: None)
+        if alone:
+            reporting, check = held.enter_context(alone_with_the_engine(context, or_else_nothing=or_else_nothing))
+        else:
+            reporting, check = task_ports(), lambda: None
         ports = held.enter_context(evolution_ports(reporting.settings, airflow_connections()))
         recovery = Recovery(
             ports,

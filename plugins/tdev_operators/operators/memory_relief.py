@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
 from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
-from tdev_operators.operators.evolution_recovery import alone_with_the_engine, settled
+from tdev_operators.operators.evolution_recovery import TRIES_WHILE_BUSY, alone_with_the_engine, settled
 from tdev_operators.operators.work import close_by_hand, recovering
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ class MemoryRelieveOperator(MaintenanceOperator):
         found = context["ti"].xcom_pull(task_ids=f"{ITEM}.diagnose") or {}
         if not found.get("acts"):
             raise AirflowSkipException("Nothing is to be done.")
-        with _opened(context, self.log.info, alone=True) as (relief, _):
+        with _opened(context, self.log.info, alone=True, or_else_nothing=True) as (relief, _):
             if people := approved_by(context, self.approvals):
                 relief.note_approvals(people)
-            with recovering(relief.request.relief_id):
+            with recovering(relief.request.relief_id, or_else_nothing=True):
                 relief.act()
             relief.wait()
             return {"journal": relief.journal.place}
@@ -116,27 +116,29 @@ class MemoryConcludeOperator(MaintenanceOperator):
     """Starts a service that was left stopped, holds memory before against after, and records the outcome."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trigger_rule="all_done", **kwargs)
+        super().__init__(trigger_rule="all_done", **{"retries": TRIES_WHILE_BUSY, **kwargs})
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Return the verdict."""
         from tdev_operators.core.memory.told import results_of  # noqa: PLC0415  not while parsing
 
-        with _opened(context, self.log.info) as (relief, ports):
+        with _opened(context, self.log.info) as (relief, _):
             half_done = relief.is_half_done
-        with _opened(context, self.log.info, alone=half_done) as (relief, ports):
-            why = ""
-            if half_done:
-                with recovering(relief.request.relief_id):  # not while a restore has stopped everything
-                    why = settled(context, self, relief.settle)
+        why = settled(context, self, lambda: self._settle(context)) if half_done else ""
+        with _opened(context, self.log.info) as (relief, ports):
             results = results_of(relief, ports.settings, why)
             outcome = close_by_hand(ports, ref_of(context, tier=ITEM, item=ITEM), results)
         return {"verdict": outcome.verdict.value}
 
+    def _settle(self, context: "Context") -> str:
+        """Start it while nobody else is at work: what a restore has stopped must not be started under it."""
+        with _opened(context, self.log.info, alone=True) as (relief, _), recovering(relief.request.relief_id):
+            return relief.settle()
+
 
 @contextmanager
 def _opened(
-    context: "Context", progress: "Callable[[str], None]", *, alone: bool = False
+    context: "Context", progress: "Callable[[str], None]", *, alone: bool = False, or_else_nothing: bool = False
 ) -> "Iterator[tuple[Relief, ReportingPorts]]":
     from tdev_operators.core.memory.relief import Relief  # noqa: PLC0415  not while parsing
     from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
@@ -145,7 +147,10 @@ def _opened(
     ref = ref_of(context, tier=ITEM, item=ITEM)
     with ExitStack() as held:
         # A restarted engine is a recovery's business, too: the two never run beside each other.
-        reporting, check = held.enter_context(alone_with_the_engine(context)) if alone else (task_ports(), lambda: None)
+        if alone:
+            reporting, check = held.enter_context(alone_with_the_engine(context, or_else_nothing=or_else_nothing))
+        else:
+            reporting, check = task_ports(), lambda: None
         ports = held.enter_context(evolution_ports(reporting.settings, airflow_connections()))
         relief = Relief(
             ports,

@@ -74,25 +74,28 @@ class ItemWorkOperator(MaintenanceOperator):
 
 @contextmanager
 def holding(
-    name: str, holder: str, ports: "ReportingPorts | None" = None
+    name: str, holder: str, ports: "ReportingPorts | None" = None, *, or_else_nothing: bool = False
 ) -> "Iterator[tuple[ReportingPorts, Callable[[], None]]]":
     """Hold a lease of the ledger while the block runs.
 
-    Yields the ports (as it stands: the task's), and what raises a BusyError once the lease is lost.
+    Yields the ports (as it stands: the task's), and what raises a BusyError once the lease is lost. With a ledger that
+    is down the block runs without protection; `or_else_nothing` raises instead, for what must never run twice at once.
     """
     ports = ports or task_ports()
-    with ports.ledger.lease(name, holder) as lease:
+    ledger = ports.ledger.primary if or_else_nothing else ports.ledger
+    with ledger.lease(name, holder) as lease:
         yield ports, refusal_when_lost(lease, name)
 
 
 @contextmanager
-def recovering(holder: str) -> "Iterator[tuple[ReportingPorts, Callable[[], None]]]":
+def recovering(holder: str, *, or_else_nothing: bool = False) -> "Iterator[tuple[ReportingPorts, Callable[[], None]]]":
     """Hold the system's recovery lease: no two restores, drills or failovers at once.
 
     Yields what `holding` does; a lease that was lost meanwhile is an error at the end, too.
     """
     reporting = task_ports()
-    with holding(f"recovery:{reporting.settings.system.name}", holder, reporting) as (ports, check):
+    name = f"recovery:{reporting.settings.system.name}"
+    with holding(name, holder, reporting, or_else_nothing=or_else_nothing) as (ports, check):
         yield ports, check
         check()
 
@@ -106,9 +109,16 @@ def began(ports: "ReportingPorts", ref: "ItemRef", otherwise: "datetime | None" 
 def close_by_hand(
     ports: "ReportingPorts", ref: "ItemRef", results: "tuple[CheckResult, ...]", otherwise: "datetime | None" = None
 ) -> "ItemOutcome":
-    """Record how an item ended whose steps are tasks of their own; it began as `began` says. Return the outcome."""
+    """Record how an item ended whose steps are tasks of their own; it began as `began` says. Return the outcome.
+
+    One that ended before, and whose last task was cleared since, ends anew: as an attempt of its own that begins now.
+    """
     from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415  not while parsing
 
-    outcome = ItemOutcome(results, began(ports, ref, otherwise), ports.clock())
+    known, started_at = ports.ledger.item(ref), began(ports, ref, otherwise)
+    if known is not None and known.ended_at is not None:
+        started_at = ports.clock()
+        ports.ledger.open_item(ref, started_at)
+    outcome = ItemOutcome(results, started_at, ports.clock())
     ports.ledger.close_item(ref, outcome)
     return outcome

@@ -10,10 +10,12 @@ import pytest
 from sandbox.settings_file import change_settings
 from sandbox.system import Sandbox
 from tdev_operators.core.errors import AccessDeniedError, InputError, TargetUnreachableError
+from tdev_operators.core.memory import relief as relief_module
 from tdev_operators.core.memory.relief import Relief, ReliefRequest
 from tdev_operators.core.memory.told import results_of
 from tdev_operators.core.ports import CommandOutput
 from tdev_operators.core.recovery.journal import Journal
+from tdev_operators.core.recovery.services import start_service
 from tdev_operators.core.settings import load_settings
 from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.connections import EnvironmentConnections
@@ -205,6 +207,30 @@ def test_a_host_that_is_away_is_unknown_and_one_that_nobody_knows_is_refused(hou
     assert "Nobody knows who holds the memory of sandbox: sandbox is away; look." in found.summary
     with pytest.raises(InputError, match=r"'elsewhere' is none of \[\[hosts\]\]; write one of sandbox"):
         house.relieve(Told(90), house.request(hosts=("elsewhere",)))
+
+
+def test_a_service_that_does_not_start_holds_up_no_other_that_was_left_stopped(house):
+    before, request = house.system.engine.pid, house.request(force=True)
+    settings = house.settings(services=("t-developer-evolution", "t-developer-api"), service_percent=0.000001)
+    with house.opened(request, Told(90), settings=settings) as (relief, _):
+        assert len(relief.diagnose()) == 2
+        for service in ("t-developer-evolution", "t-developer-api"):
+            relief.journal.note(f"stop {service} on sandbox", "done")
+        house.system.engine.stop()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(relief_module, "start_service", _api_does_not_start)
+            with pytest.raises(TargetUnreachableError, match="the API does not start"):
+                relief.settle()
+        assert house.system.engine.pid not in (0, before)
+        assert relief.is_half_done
+        relief.settle()
+        assert not relief.is_half_done
+
+
+def _api_does_not_start(host, settings, service):
+    if service == "t-developer-api":
+        raise TargetUnreachableError("the API does not start; look.")
+    start_service(host, settings, service)
 
 
 class Killed(BaseException):

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from tdev_operators.core import evidence
 from tdev_operators.core.errors import CommandFailedError, InputError, TdevError
 from tdev_operators.core.evolution.recovery.diagnosis import api_status, generation_state
 from tdev_operators.core.evolution.recovery.ports import EvolutionPorts
+from tdev_operators.core.evolution.recovery.starting import each_of
 from tdev_operators.core.evolution.recovery.watch import watch
 from tdev_operators.core.maintenance_window import is_open
 from tdev_operators.core.memory.plan import RESTART, Act, acts_of, is_high
@@ -174,15 +176,19 @@ class Relief:
         """Start what a run that ended early has left stopped; return what was done, a sentence.
 
         The run then stands where it stood before the stop: when it is cleared, it begins there anew.
+
+        Raises what starting raises, after every one was tried.
         """
-        started = []
-        for act in self._left_stopped():
-            start_service(self._host(act), self._settings, act.service)
-            for step in (_stop(act), _start(act), FLOOR):
-                if self.journal.last(step) is not None:
-                    self.journal.note(step, "undone")
-            started.append(act.service)
-        return f"{', '.join(started)} was left stopped and was started again." if started else "Nothing is half-done."
+        left = self._left_stopped()
+        each_of(partial(self._start_again, act) for act in left)
+        named = ", ".join(act.service for act in left)
+        return f"{named} was left stopped and was started again." if left else "Nothing is half-done."
+
+    def _start_again(self, act: Act) -> None:
+        start_service(self._host(act), self._settings, act.service)
+        for step in (FLOOR, _start(act), _stop(act)):  # the last: with it, the act is no longer half-done
+            if self._touched(step):
+                self.journal.note(step, "undone")
 
     def _left_stopped(self) -> list[Act]:
         kept = self.seen
@@ -247,6 +253,8 @@ class Relief:
             self.journal.note(FLOOR, "done", highest=state["highest"] or 0, at=state["now"])
 
     def _host(self, act: Act) -> Host:
+        if act.host not in self._ports.system.hosts:
+            raise InputError(f"There is no way to reach host {act.host}; check its entry in [[hosts]].")
         return self._ports.system.hosts[act.host]
 
 

@@ -377,6 +377,27 @@ def test_an_engine_that_a_failed_run_left_stopped_is_started(evolution):
     assert (found.verdict, found.summary[:45]) == (Verdict.OK, "The evolution goes on since an earlier try: g")
 
 
+def test_a_host_that_is_away_holds_up_no_other_that_was_left_stopped(evolution):
+    settings = evolution.settings()
+    [here] = settings.hosts
+    settings = settings.model_copy(update={"hosts": (here.model_copy(update={"name": "away"}), here)})
+    request, world = evolution.request(), _hosts_only(evolution)
+    world.hosts = {"away": _Away(), **world.hosts}
+    with evolution.opened(request, settings=settings, ports={"system": world}) as (recovery, _):
+        for host in ("away", "sandbox"):
+            recovery.journal.note(f"stop on {host}", "done", at=MONDAY.isoformat())
+        recovery.journal.note("locks", "done", cleared=[], kept=[])
+        with pytest.raises(TargetUnreachableError, match="It is away"):
+            recovery.settle()
+        assert evolution.engine.running, "the one that can be reached is started"
+        assert recovery.is_half_done, "and the other one stays to be done"
+        assert recovery.journal.done("stop on sandbox") is None, "it has to be stopped anew before locks are cleared"
+        assert recovery.journal.done("locks") is None
+        world.hosts["away"] = world.hosts["sandbox"]
+        recovery.settle()
+        assert not recovery.is_half_done
+
+
 def _raise_away():
     raise TargetUnreachableError("It is away; look.")
 

@@ -7,6 +7,7 @@ no way back to a stalled evolution, and none is wanted; but an engine that was s
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from tdev_operators.core import evidence
@@ -35,6 +36,7 @@ from tdev_operators.core.evolution.recovery.diagnosis import (
     waited_for,
 )
 from tdev_operators.core.evolution.recovery.ports import EvolutionPorts
+from tdev_operators.core.evolution.recovery.starting import each_of
 from tdev_operators.core.evolution.recovery.watch import clock_of, watch
 from tdev_operators.core.ports import Host
 from tdev_operators.core.recovery.approvals import refuse_unapproved
@@ -165,16 +167,28 @@ class Recovery:
 
         The run then stands where it stood before the stop: when it is cleared, it begins there anew.
 
-        Raises what starting it raises.
+        Raises what starting it raises, after it was tried on every host.
         """
         if not self.is_half_done:
             return "Nothing of this run is half-done."
-        for host in self._hosts():  # whatever is to be known of the database: an engine that stands still is worse
-            start_service(host, self._settings, self._rules.service)
-        for step in dict.fromkeys(entry.step for entry in self.journal.entries):
-            if step in (LOCKS, CHECKPOINT, FLOOR) or step.startswith((_STOP, _START)):
-                self.journal.note(step, "undone")
+        # Whatever is to be known of the database: an engine that stands still is worse. And whatever the others do.
+        each_of(partial(self._start_again, entry.name) for entry in hosts_of_service(self._settings))
         return f"{self._rules.service} was left stopped and was started again."
+
+    def _start_again(self, name: str) -> None:
+        """Start it on one host, and take back in the journal what no longer holds once it runs there."""
+        if name not in self._ports.system.hosts:
+            raise InputError(f"There is no way to reach host {name}; check its entry in [[hosts]].")
+        start_service(self._ports.system.hosts[name], self._settings, self._rules.service)
+        for step in (
+            LOCKS,
+            CHECKPOINT,
+            FLOOR,
+            _start(name),
+            _stop(name),
+        ):  # the last: with it, it is no longer half-done
+            if self._touched(step):
+                self.journal.note(step, "undone")
 
     @property
     def _begun(self) -> bool:
