@@ -97,7 +97,8 @@ class House:
             "from tdev_operators.core.agents.confinement.zygote import main; sys.path.pop(); main()"
         )
         argv = [self._python, "-I", "-S", "-X", "utf8", "-c", program, ",".join(self._without)]
-        most = 4 * self._limits.output_bytes + 64 * 1024
+        most = 6 * self._limits.output_bytes + 64 * 1024
+        # A byte that is no letter takes six in JSON.
         try:
             self._zygote = self._stack.enter_context(
                 Conversation(argv, env={}, answer_bytes=most, user=self._user, cwd="/")
@@ -127,7 +128,7 @@ class House:
         limits = limits or self._limits
         question = {**asked, "do": what, "limits": limits.to_json(), "libraries": self._libraries}
         ended = self._zygote.ask(question, seconds=limits.wall_seconds + _MARGIN_SECONDS)
-        return _understood(ended, limits, ours=what == "probe")
+        return _understood(ended, limits)
 
     def probe(self) -> Held:
         """Try every barrier; what a probe does not say is not held."""
@@ -179,8 +180,15 @@ class House:
         return self._zygote.ask(question, seconds=limits.wall_seconds + _MARGIN_SECONDS)
 
 
-def _understood(ended: Mapping[str, Any], limits: Limits, *, ours: bool) -> Answer:
-    """Read an answer. Only a probe of ours is believed that a barrier could not be put up."""
+def _understood(ended: Mapping[str, Any], limits: Limits) -> Answer:
+    """Read an answer. That a barrier could not be put up is believed only from before the agent's code ran.
+
+    Raises:
+        CommandFailedError: that code did not even begin, which is no fault of it.
+    """
+    if not ended.get("begun"):
+        why = str(ended.get("output", ""))[:200] or f"it ended with status {ended.get('exit')}"
+        raise CommandFailedError(f"A barrier of the confinement cannot be put up ({printable(why)}).")
     if ended.get("late"):
         return Answer({}, f"it did not end within {limits.wall_seconds:g} s")
     if ended.get("cut"):
@@ -196,12 +204,9 @@ def _understood(ended: Mapping[str, Any], limits: Limits, *, ours: bool) -> Answ
     if not isinstance(data, dict):
         status = ended.get("exit")
         return Answer({}, f"it ended with status {status} and no answer (memory above {limits.memory_mb} MB?)")
-    if "barrier" in data and ours:
-        raise CommandFailedError(f"A barrier of the confinement cannot be put up ({str(data['barrier'])[:200]}).")
-    for word, why in (("barrier", "a barrier could not be put up"), ("defect", "its recording broke off")):
-        if word in data:
-            last = str(data[word]).strip().rpartition("\n")[2]
-            return Answer({}, f"{why} ({printable(last)})")
+    if "defect" in data:
+        last = str(data["defect"]).strip().rpartition("\n")[2]
+        return Answer({}, f"its recording broke off ({printable(last)})")
     return Answer(data)
 
 

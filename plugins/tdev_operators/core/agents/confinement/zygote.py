@@ -20,6 +20,7 @@ from tdev_operators.core.agents.confinement import barriers, kernel, probes, rec
 
 _CHUNK_BYTES = 64 * 1024
 _EXIT_NO_BARRIER = 97
+_BEGUN = b"\n"  # whatever comes behind it may be an agent's word
 _WHAT = {"probe": probes.probe, "record": recorder.record, "race": recorder.race}
 
 
@@ -62,7 +63,9 @@ def _answer(asked: Mapping[str, Any], calls: _Calls, without: frozenset[str]) ->
         _live(asked, limits, writer, parent, calls, without)
     os.close(writer)
     wall = None if "clock" in without else limits.wall_seconds
-    output, late = _read(reader, limits.output_bytes, wall)
+    output, late = _read(reader, len(_BEGUN) + limits.output_bytes, wall)
+    begun = output.startswith(_BEGUN)
+    output = output.removeprefix(_BEGUN)
     os.close(reader)
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
@@ -70,6 +73,7 @@ def _answer(asked: Mapping[str, Any], calls: _Calls, without: frozenset[str]) ->
     return {
         "output": output[: limits.output_bytes].decode("utf-8", "replace"),
         "cut": len(output) > limits.output_bytes,
+        "begun": begun,
         "late": late,
         "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
         "exit": os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1,
@@ -95,6 +99,7 @@ def _live(
         except OSError as error:
             os.write(writer, json.dumps({"barrier": str(error)}).encode())
             os._exit(_EXIT_NO_BARRIER)
+        _write(writer, _BEGUN)  # before any code that is not ours
         _write(writer, json.dumps(_WHAT[asked["do"]](asked)).encode())
         status = 0
     except MemoryError:
