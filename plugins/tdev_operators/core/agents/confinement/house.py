@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import tdev_operators
-from tdev_operators.core.agents.confinement.barriers import Limits
+from tdev_operators.core.agents.confinement.barriers import INSTALLED, Limits
 from tdev_operators.core.agents.confinement.probes import BARRIERS
 from tdev_operators.core.agents.conversation import Conversation
 from tdev_operators.core.errors import CommandFailedError
@@ -36,6 +37,15 @@ _REMEDIES = {
     "memory": "do not run the worker with limits that it may not lower",
 }
 _REMEDY = "install libseccomp2 (apt-get install libseccomp2), and let the container allow seccomp and landlock"
+
+# Each is read back, or tried, before any agent.
+_MADE_OF = {
+    "seccomp": "seccomp",
+    "limits": "resource limits",
+    "capabilities": "no capabilities",
+    "no_new_privs": "no new privileges",
+    "environment": "an empty environment",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +120,7 @@ class House:
         self._made_of = (
             *(("an own user and network namespace",) if told.get("namespaces") else ()),
             *((f"landlock {told['landlock']}",) if told.get("landlock") else ("no landlock: no file is opened",)),
-            *("seccomp", "resource limits", "no capabilities", "an empty environment"),
+            *(what for mechanism, what in _MADE_OF.items() if mechanism not in self._without),
         )
         return self
 
@@ -149,7 +159,7 @@ class House:
                 folder.chmod(0o777)
                 secret.chmod(0o666)
             homes = [home for home in (os.environ.get("HOME", ""),) if home]
-            facts = {**ends, "secret": str(secret), "pid": os.getpid(), "homes": homes}
+            facts = {**ends, "secret": str(secret), "pid": os.getpid(), "homes": homes, "installed": self._installed()}
             together = self.run("probe", {"barrier": "together", **facts})
             broken.update({str(name): str(why) for name, why in together.data.items()})
             if list(folder.iterdir()) != [secret] or secret.read_bytes() != b"planted":
@@ -158,6 +168,19 @@ class House:
             broken["network"] = together.refusal
         broken.update(self._tried_alone())
         return broken
+
+    def _installed(self) -> list[str]:
+        """Return a file of each folder of installed packages, which agents must not read unless the settings say so."""
+        paths = sysconfig.get_paths()
+        folders = {
+            *(paths[name] for name in ("purelib", "platlib")),
+            *(f"{paths['stdlib']}/{one}" for one in INSTALLED),
+        }
+        found = []
+        for folder in sorted(folders):
+            if not any(Path(folder).is_relative_to(one) for one in self._libraries):
+                found += [str(path) for path in Path(folder).glob("*/*.py") if os.access(path, os.R_OK)][:1]
+        return found
 
     def _tried_alone(self) -> Iterator[tuple[str, str]]:
         limits = self._limits

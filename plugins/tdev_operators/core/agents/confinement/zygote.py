@@ -31,6 +31,7 @@ def main() -> None:
     """Serve until standard input ends."""
     without = frozenset(sys.argv[1].split(",")) if len(sys.argv) > 1 else frozenset[str]()
     apart = "namespaces" not in without and _apart()
+    barriers.library_places()  # once, where it may still be listed
     calls = partial(barriers.filter_of, without)
     with contextlib.suppress(OSError):  # who cannot make it now is told so by each child
         calls = partial(_same, calls())
@@ -94,7 +95,7 @@ def _live(
     try:
         try:
             sys.path.extend(asked.get("libraries", ()))
-            readable = (*barriers.library_folders(), *asked.get("libraries", ()))
+            readable = (*barriers.library_places(), *asked.get("libraries", ()))
             barriers.shut_in(writer, limits, readable, parent, calls(), without)
         except OSError as error:
             os.write(writer, json.dumps({"barrier": str(error)}).encode())

@@ -125,7 +125,12 @@ def _is_self(node: ast.Attribute, method: ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def _is_given_its_instance(method: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether its first parameter is an instance of its own class: that of a static method may be anything."""
+    """Whether its first parameter is an instance of its own class, and stays it: a static method's may be anything."""
+    first = method.args.args[0] if method.args.args else None
+    for node in ast.walk(method):
+        again = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and first and node.id == first.arg
+        if again or (isinstance(node, ast.arg) and node is not first and first and node.arg == first.arg):
+            return False
     return all(isinstance(one, ast.Name) and one.id == "property" for one in method.decorator_list)
 
 
