@@ -166,7 +166,7 @@ HOSTILE = {
     "exits": ("import os\nos._exit(0)\n" + AGENT, "no answer"),
     "system exit": ("raise SystemExit\n" + AGENT, "broke off"),
     "floods": (WRITE + "for _ in range(99): write(b'x' * 99999)\n" + AGENT, "more than"),
-    "chance": (AGENT.replace("self.seen = 0", "self.seen = __import__('os').urandom(4)"), "not the same twice"),
+    "chance": ("import os\n" + AGENT.replace("self.seen = 0", "self.seen = os.urandom(4)"), "not the same twice"),
     "clock": (AGENT.replace("return round(", "import time\n        return time.time() + round("), "not the same twice"),
     "reads its own source": ("import inspect\n" + AGENT, "looks at itself (inspect"),
     "exec": (AGENT + "\ndef g(x=1):\n    exec('x = 2')\n    return x\n", "looks at itself (exec"),
