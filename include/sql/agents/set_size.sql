@@ -1,4 +1,4 @@
--- no rows: the size of an agent that nobody changed since it was looked at, and whose newest code is the one that is known
+-- no rows: the size of an agent that nobody changed since it was looked at; its newest code must be the known one
 UPDATE agents
 SET
     size_kb = %(size_kb)s,

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,6 +24,8 @@ SABOTAGE = (
     (("landlock",), {"reading files", "writing files"}),
     (("limits",), {"memory", "processor time"}),
     (("capabilities", "seccomp"), {"privileges", "other programs"}),
+    (("capabilities",), {"privileges"}),
+    (("no_new_privs",), {"privileges"}),
     (("seccomp", "namespaces", "landlock"), {"network", "other programs", "other processes"}),
     (("environment",), {"environment"}),
     (("descriptors",), {"descriptors"}),
@@ -45,6 +48,49 @@ def test_one_that_is_left_out_is_found(without, missed):
         held = house.probe()
     assert missed <= set(held.missing), held.broken
     assert held.sentence.startswith("The barrier against ")
+
+
+@pytest.mark.parametrize("name", ["FSIZE", "NOFILE", "NPROC", "CORE"])
+def test_a_limit_that_is_not_as_it_was_set_is_found(package_for_all, name):
+    changed = package_for_all / "tdev_operators" / "core" / "agents" / "confinement" / "barriers.py"
+    set_all = "for kind, most in _limits(limits).items():\n            resource.setrlimit"
+    assert set_all in changed.read_text()
+    changed.write_text(
+        changed.read_text().replace(
+            set_all,
+            f"for kind, most in _limits(limits).items():\n            if kind == resource.RLIMIT_{name}: continue\n"
+            "            resource.setrlimit",
+        )
+    )
+    if name == "CORE" and resource.getrlimit(resource.RLIMIT_CORE) == (0, 0):
+        return  # nobody may write a core here, so there is nothing to leave out
+    with House(LIMITS, package=package_for_all) as house:
+        assert "resource limit" in house.probe().sentence
+
+
+def test_what_is_installed_beside_the_library_cannot_be_read(house):
+    source = (
+        "import os\ndef listed(name='site-packages'):\n"
+        "    return sorted(os.listdir(os.path.join(os.path.dirname(os.__file__), name)))\n"
+        "try:\n    listed()\nexcept PermissionError:\n    raise ValueError('shut')\n"
+    )
+    assert "shut" in house.run("record", {**QUESTION, "source": source}).data["error"]
+    for module in (
+        "wsgiref.handlers",
+        "xml.dom.minidom",
+        "wave",
+        "email.mime.text",
+    ):  # and the library itself still can
+        assert house.run("record", {**QUESTION, "source": f"import {module}\n"}).data["error"] == ""
+
+
+def test_a_probe_reads_what_is_installed(package_for_all):
+    barrier = package_for_all / "tdev_operators" / "core" / "agents" / "confinement" / "barriers.py"
+    barrier.write_text(barrier.read_text().replace('"site-packages", "dist-packages"', ""))
+    probe = package_for_all / "tdev_operators" / "core" / "agents" / "confinement" / "probes.py"
+    probe.write_text(probe.read_text().replace("in INSTALLED]", "in ('site-packages',)]"))
+    with House(LIMITS, package=package_for_all) as house:
+        assert "reading files" in house.probe().missing
 
 
 def test_each_mechanism_is_left_out_by_a_test():

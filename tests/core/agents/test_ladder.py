@@ -166,9 +166,14 @@ HOSTILE = {
     "exits": ("import os\nos._exit(0)\n" + AGENT, "no answer"),
     "system exit": ("raise SystemExit\n" + AGENT, "broke off"),
     "floods": (WRITE + "for _ in range(99): write(b'x' * 99999)\n" + AGENT, "more than"),
-    "chance": (AGENT.replace("self.seen = 0", "self.seen = __import__('os').urandom(4)"), "not the same twice"),
+    "chance": ("import os\n" + AGENT.replace("self.seen = 0", "self.seen = os.urandom(4)"), "not the same twice"),
     "clock": (AGENT.replace("return round(", "import time\n        return time.time() + round("), "not the same twice"),
     "reads its own source": ("import inspect\n" + AGENT, "looks at itself (inspect"),
+    "exec": (AGENT + "\ndef g(x=1):\n    exec('x = 2')\n    return x\n", "looks at itself (exec"),
+    "reads its own source by text": (
+        AGENT + "\ndef g():\n    return len(__import__('inspect').getsource(Weigher))\n",
+        "looks at itself (__import__",
+    ),
     "reads its frame": ("import sys\nsys._getframe()\n" + AGENT, "looks at itself (_getframe"),
     "nothing to call": ("x = 1\n", "nothing in it can be called"),
     "mostly never run": (AGENT + "\ndef deep(x):\n    if x == 'the word':\n" + "        x += 1\n" * 30, "run through"),
@@ -180,7 +185,7 @@ HOSTILE = {
     ),
     "forges our own words": (
         WRITE + 'write(b\'{"barrier": "\\\\u001b[31m"}\')\nos._exit(97)\n' + AGENT,
-        "could not be put up",
+        "our recorder does not tell",
     ),
     "forges no words": (WRITE + 'write(b\'{"defect": ""}\')\nos._exit(0)\n' + AGENT, "broke off"),
     "forges nonsense": (WRITE + "write(b'[' * 90000)\nos._exit(0)\n" + AGENT, "no answer"),
@@ -192,7 +197,6 @@ HOSTILE = {
 # What keeps to the law: what it may not have, and what it still may.
 TRICKS = {
     "globals()": (AGENT + "\ndef g():\n    return sorted(globals())[:0]\n", ("remove_unused_imports", "minimise_names")),
-    "exec": (AGENT + "\ndef g(x=1):\n    exec('x = 2')\n    return x\n", ("remove_unused_imports", "minimise_names")),
     "getattr": (AGENT + "\ndef g(x=1):\n    return getattr(Weigher(), 'seen')\n", ()),
     "setattr": (AGENT + "\ndef g(x=1):\n    w = Weigher()\n    setattr(w, 'more', x)\n    return w\n", ("use_slots",)),
     "pickles": (PICKLED, ("use_slots",)),
@@ -213,6 +217,10 @@ TRICKS = {
     "waits for what never comes": (
         AGENT + "\nimport asyncio\ndef wait(x=1):\n    async def inner():\n        await asyncio.Queue().get()\n"
         "    return asyncio.run(inner())\n", ()),
+    "warns once a line": (
+        AGENT + "\nimport warnings\ndef g(x: int):\n    warnings.warn('slow')\n    warnings.warn('slow')\n    return x\n",
+        ("shorten_text", "minimise_names")),
+    "warns": (AGENT + "\nimport warnings\ndef g(x: int):\n    warnings.warn('slow')\n    return x\n", ()),
     "prints and logs": (AGENT + "\nimport logging\ndef g(x=1):\n    print(x)\n    logging.warning('%s', x)\n", ()),
 }  # fmt: skip
 
@@ -235,7 +243,7 @@ def test_a_trick_keeps_what_would_be_wrong_away(house, name, measure):
     source, never = TRICKS[name]
     done = optimise(house, source, rules_with(measure=measure, footprint_agents=100), EVERY_PASS)
     assert not set(never) & set(done.passes), done.passes
-    if measure == "source":
+    if measure == "source" and "shorten_text" not in never:
         assert "shorten_text" in done.passes, done
         before, after = {"__name__": "m"}, {"__name__": "m"}
         if "D" not in source.split("class")[-1]:

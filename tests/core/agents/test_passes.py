@@ -204,6 +204,15 @@ def test_a_class_whose_attributes_are_known_gets_slots():
         ("an attribute by condition", SLOTTED.replace("self._seen = []", "if start:\n            self._seen = []")),
         ("an early return", SLOTTED.replace("self._seen = []", "if start: return\n        self._seen = []")),
         ("an attribute from outside", SLOTTED + "def mark(one):\n    one.mark = 1\n"),
+        (
+            "an attribute by a static method",
+            SLOTTED + "\nclass Marks:\n    @staticmethod\n    def mark(one):\n        one.owner = 1\n",
+        ),
+        (
+            "an attribute by a class method",
+            SLOTTED
+            + "\nclass Marks:\n    @classmethod\n    def mark(cls, one):\n        cls = one\n        cls.owner = 1\n",
+        ),
         ("a deletion", SLOTTED.replace("return self.value", "del self.value")),
         ("its own getattr", SLOTTED + "\n    def __getattr__(self, name):\n        return 1\n"),
         ("a cached property", SLOTTED + "\n    @lru_cache\n    def other(self):\n        return 1\n"),
@@ -249,11 +258,26 @@ def test_a_private_table_is_made_when_it_is_asked_for(before):
         TABLE + "def f(x=_WEIGHTS):\n    return x\n",
         TABLE + "def f():\n    global _WEIGHTS\n    _WEIGHTS = 1\n",
         TABLE + "_WEIGHTS['more'] = 1\ndef f():\n    return _WEIGHTS\n",
+        TABLE + "def f(x):\n    match x:\n        case {'a': 1, **_WEIGHTS}:\n            return _WEIGHTS\n",
+        TABLE + "def f(x):\n    match x:\n        case [1, *_WEIGHTS]:\n            return _WEIGHTS\n",
+        TABLE + "def f(x):\n    match x:\n        case {'a': 1} as _WEIGHTS:\n            return _WEIGHTS\n",
         TABLE + "class A:\n    table = _WEIGHTS\n",
         TABLE.replace('"word3": 3', '"word3": f()') + "def f():\n    return _WEIGHTS\n",
         '__all__ = ["_WEIGHTS"]\n' + TABLE + "def f():\n    return _WEIGHTS\n",
     ],
-    ids=["public", "parameter", "default", "assigned again", "changed", "class", "not constant", "in __all__"],
+    ids=[
+        "public",
+        "parameter",
+        "default",
+        "assigned again",
+        "changed",
+        "rest",
+        "star",
+        "as",
+        "class",
+        "not constant",
+        "in __all__",
+    ],
 )
 def test_a_table_that_somebody_may_miss_stays(source):
     assert applied("lazy_load_resources", source) == source

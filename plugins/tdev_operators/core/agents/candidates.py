@@ -32,13 +32,17 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An agent above `near_limit_kb`. `refusal` says why it cannot be looked at at all."""
+    """An agent above `near_limit_kb`. `refusal` says why it cannot be looked at at all.
+
+    `untried` is for what says nothing about the agent: our own eyes failed.
+    """
 
     agent: Registered
     size_bytes: int
     source: bytes = b""
     etag: str = ""
     refusal: str = ""
+    untried: bool = False
 
 
 def registered(ports: AgentPorts, settings: Settings) -> list[Registered]:
@@ -93,7 +97,9 @@ def candidates(ports: AgentPorts, settings: Settings, agents: list[Registered]) 
 
 def _read(agent: Registered, info: ObjectInfo, body: bytes | TdevError) -> Candidate:
     if isinstance(body, TdevError):
-        return Candidate(agent, info.size_bytes, refusal=f"it cannot be read: {body}")
+        return Candidate(agent, info.size_bytes, refusal=f"it cannot be read: {body}", untried=True)
+    if agent.code_hash is None:
+        return Candidate(agent, info.size_bytes, refusal="the registry knows no code of it", untried=True)
     if why := _odd_text(body):
         return Candidate(agent, info.size_bytes, refusal=why)
     if sha256(body) != agent.code_hash:

@@ -5,6 +5,7 @@ import queue
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from threading import Event
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,6 +33,7 @@ class Conversation:
         self._answers: queue.Queue[bytes] = queue.Queue()
         self._begun = bytearray()
         self._stack = ExitStack()
+        self._left = Event()
 
     def __enter__(self) -> Self:
         self._command: Running = self._stack.enter_context(
@@ -49,6 +51,7 @@ class Conversation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._left.set()
         self._questions.put(None)
         self._stack.close()
 
@@ -94,6 +97,8 @@ class Conversation:
                 raise CommandFailedError(
                     f"{self._argv[0]} ended with status {status} ({said[-1][:300] if said else 'it said nothing'})."
                 )
+            if self._left.is_set():
+                raise CommandFailedError(f"{self._argv[0]} was ended by us.")
             if time.monotonic() > deadline:
                 raise TargetTimeoutError(f"{self._argv[0]} did not answer within {seconds:g} s.")
 

@@ -67,9 +67,11 @@ def confinement_result(held: Held, waiting: int) -> CheckResult:
 def optimiser_result(work: Work, held: Held, settings: Settings, *, writes: bool) -> CheckResult:
     """Say how many agents became smaller, how many were left alone, and each with its sizes or its reason."""
     smaller = {key: done for key, done in work.done.items() if done.source is not None}
-    refused = {key: one.refusal for key, one in work.found.items() if one.refusal}
-    refused |= {key: done.refusal for key, done in work.done.items() if done.source is None}
-    untried = [key for key in work.found if key not in work.done and key not in refused]
+    refused = {key: one.refusal for key, one in work.found.items() if one.refusal and not one.untried}
+    refused |= {key: done.refusal for key, done in work.done.items() if done.source is None and not done.untried}
+    failed = {key: one.refusal for key, one in work.found.items() if one.untried}
+    failed |= {key: done.refusal for key, done in work.done.items() if done.untried}
+    untried = [key for key in work.found if key not in work.done and key not in refused and key not in failed]
     written = {key: done for key, done in smaller.items() if key not in work.unwritten} if writes else {}
     before = sum(done.before.source for done in smaller.values())
     after = sum(done.after.source for done in smaller.values())
@@ -86,6 +88,7 @@ def optimiser_result(work: Work, held: Held, settings: Settings, *, writes: bool
         verdict = Verdict.WARNING
         sentences.append(f"{counted(len(too_large), 'agent')} left alone are above {top:g} KB: {some(too_large)}.")
     skipped = {f"{label}, half-done by an earlier run,": why for label, why in work.stuck.items()}
+    skipped |= _grouped({work.found[key].agent.label: why for key, why in failed.items()})
     if untried:
         why = held.sentence if held.missing else f"{settings.agents.optimiser.minutes:g} minutes were over"
         skipped[counted(len(untried), "agent")] = why.rstrip(".")
@@ -99,14 +102,22 @@ def optimiser_result(work: Work, held: Held, settings: Settings, *, writes: bool
             Measurement("written", len(written)),
             *((Measurement("written by an earlier try", work.before),) if work.before else ()),
             Measurement("left alone", len(refused)),
-            Measurement("not tried", len(untried)),
+            Measurement("not tried", len(untried) + len(failed)),
             Measurement("bytes before", before, "B"),
             Measurement("bytes after", after, "B"),
         ),
         hint=_HINT if refused or work.unwritten else "",
         coverage=Coverage(seen=("agents", f"s3://{settings.buckets.agents}"), skipped=skipped),
-        details=tuple(_details(work, smaller, refused)),
+        details=tuple(_details(work, smaller, refused, failed)),
     )
+
+
+def _grouped(failed: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of what could not be tried, together by reason."""
+    groups: dict[str, list[str]] = {}
+    for label, why in failed.items():
+        groups.setdefault(_FIGURES.sub("n", why.partition(" (")[0]), []).append(label)
+    return {some(labels): failed[labels[0]].rstrip(".") for labels in groups.values()}
 
 
 def reasons(refused: Mapping[str, str]) -> Counter[str]:
@@ -135,7 +146,9 @@ def _summary(
     return f"{told}."
 
 
-def _details(work: Work, smaller: Mapping[str, Optimised], refused: Mapping[str, str]) -> list[str]:
+def _details(
+    work: Work, smaller: Mapping[str, Optimised], refused: Mapping[str, str], failed: Mapping[str, str]
+) -> list[str]:
     lines = []
     for key, done in smaller.items():
         kept = work.unwritten.get(key, "")
@@ -147,6 +160,7 @@ def _details(work: Work, smaller: Mapping[str, Optimised], refused: Mapping[str,
             f"{f'; not written: {kept}' if kept else ''}"
         )
         lines += [f"    {name} was taken back: {why}" for name, why in done.rolled_back.items()]
+    lines += [f"{work.found[key].agent.label}: not tried, because {why}" for key, why in failed.items()]
     lines += [f"{work.found[key].agent.label}: left alone, because {why}" for key, why in refused.items()]
     more = len(lines) - _MOST_LINES
     return [*lines[:_MOST_LINES], *([f"and {more} lines more"] if more > 0 else [])]

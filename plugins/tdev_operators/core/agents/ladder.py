@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tdev_operators.core.agents.confinement.house import House
+from tdev_operators.core.agents.pass_limits import at_most
 from tdev_operators.core.agents.passes import Pass, pass_of
 from tdev_operators.core.agents.recordings import Recording, read, refuse_differences
 from tdev_operators.core.agents.settings import OptimiserSettings
@@ -17,6 +18,7 @@ KB = 1024  # as T-Developer's registry counts
 # An odd argument may make an honest function wait for ever, and does so again when it is smaller.
 _MOST_ENDLESS = 2
 _MOST_MICROSECONDS = 1e9
+_PASS_TIMES = 2  # as much processor time as the agent's own code has
 _FEWEST_CALLS = 3  # of different callables and places; with fewer nothing was tried
 
 
@@ -43,7 +45,8 @@ class Optimised:
     """What became of one agent. `source` is None where it is left alone, and `refusal` says why.
 
     `passes` are those that were kept, `rolled_back` those that were not, each with the reason. `asked` is how many
-    answers were compared, `coverage_percent` how much of its code they ran through.
+    answers were compared, `coverage_percent` how much of its code they ran through. `untried`: the refusal says
+    nothing about the agent, because what tries it broke.
     """
 
     source: str | None
@@ -55,6 +58,7 @@ class Optimised:
     asked: int = 0
     coverage_percent: float = 0.0
     instantiation_us: tuple[float, float] | None = None
+    untried: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON; `from_json` is the inverse."""
@@ -164,12 +168,14 @@ class _Climb:
         Raises:
             ProofFailedError: it is not proven, or brings nothing.
         """
-        changed = one.apply(self._kept, self._rules)
-        if changed == self._kept:
-            return False
-        tree, former = parsed(changed), parsed(self._kept)
-        if why := one.difference(self._kept, changed):
-            raise ProofFailedError(why)
+        # What a pass is made of was not written for hostile sources; an agent that stops it must not stop the others.
+        with at_most(_PASS_TIMES * self._rules.confinement.cpu_seconds):
+            changed = one.apply(self._kept, self._rules)
+            if changed == self._kept:
+                return False
+            tree, former = parsed(changed), parsed(self._kept)
+            if why := one.difference(self._kept, changed):
+                raise ProofFailedError(why)
         self._refuse_other_surface(former, tree)
         self._refuse_larger(changed)
         recorded = self._record(changed)

@@ -21,7 +21,10 @@ _MIRROR_ATTRIBUTES = frozenset({
     *("_getframe", "_current_frames", "f_locals", "f_globals", "f_back", "f_code", "f_lineno", "tb_frame", "tb_lineno"),
     *("settrace", "setprofile", "modules", "__traceback__", "__mro__", "_getframemodulename", "__closure__"),
 })  # fmt: skip
-_MIRROR_NAMES = frozenset({"__file__", "__loader__", "__spec__", "__builtins__", "__debug__"})
+_MIRROR_NAMES = frozenset({
+    *("__file__", "__loader__", "__spec__", "__builtins__", "__debug__"),
+    *("__import__", "eval", "exec", "compile"),  # by these it reaches every mirror, and no tree shows it
+})  # fmt: skip
 _CONSTANTS = 200
 _CONSTANT_LENGTH = 80
 

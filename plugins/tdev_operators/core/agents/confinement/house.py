@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import tdev_operators
-from tdev_operators.core.agents.confinement.barriers import Limits
+from tdev_operators.core.agents.confinement.barriers import INSTALLED, Limits
 from tdev_operators.core.agents.confinement.probes import BARRIERS
 from tdev_operators.core.agents.conversation import Conversation
 from tdev_operators.core.errors import CommandFailedError
@@ -36,6 +37,15 @@ _REMEDIES = {
     "memory": "do not run the worker with limits that it may not lower",
 }
 _REMEDY = "install libseccomp2 (apt-get install libseccomp2), and let the container allow seccomp and landlock"
+
+# Each is read back, or tried, before any agent.
+_MADE_OF = {
+    "seccomp": "seccomp",
+    "limits": "resource limits",
+    "capabilities": "no capabilities",
+    "no_new_privs": "no new privileges",
+    "environment": "an empty environment",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,8 @@ class House:
             "from tdev_operators.core.agents.confinement.zygote import main; sys.path.pop(); main()"
         )
         argv = [self._python, "-I", "-S", "-X", "utf8", "-c", program, ",".join(self._without)]
-        most = 4 * self._limits.output_bytes + 64 * 1024
+        most = 6 * self._limits.output_bytes + 64 * 1024
+        # A byte that is no letter takes six in JSON.
         try:
             self._zygote = self._stack.enter_context(
                 Conversation(argv, env={}, answer_bytes=most, user=self._user, cwd="/")
@@ -109,7 +120,7 @@ class House:
         self._made_of = (
             *(("an own user and network namespace",) if told.get("namespaces") else ()),
             *((f"landlock {told['landlock']}",) if told.get("landlock") else ("no landlock: no file is opened",)),
-            *("seccomp", "resource limits", "no capabilities", "an empty environment"),
+            *(what for mechanism, what in _MADE_OF.items() if mechanism not in self._without),
         )
         return self
 
@@ -127,7 +138,7 @@ class House:
         limits = limits or self._limits
         question = {**asked, "do": what, "limits": limits.to_json(), "libraries": self._libraries}
         ended = self._zygote.ask(question, seconds=limits.wall_seconds + _MARGIN_SECONDS)
-        return _understood(ended, limits, ours=what == "probe")
+        return _understood(ended, limits)
 
     def probe(self) -> Held:
         """Try every barrier; what a probe does not say is not held."""
@@ -148,7 +159,7 @@ class House:
                 folder.chmod(0o777)
                 secret.chmod(0o666)
             homes = [home for home in (os.environ.get("HOME", ""),) if home]
-            facts = {**ends, "secret": str(secret), "pid": os.getpid(), "homes": homes}
+            facts = {**ends, "secret": str(secret), "pid": os.getpid(), "homes": homes, "installed": self._installed()}
             together = self.run("probe", {"barrier": "together", **facts})
             broken.update({str(name): str(why) for name, why in together.data.items()})
             if list(folder.iterdir()) != [secret] or secret.read_bytes() != b"planted":
@@ -157,6 +168,19 @@ class House:
             broken["network"] = together.refusal
         broken.update(self._tried_alone())
         return broken
+
+    def _installed(self) -> list[str]:
+        """Return a file of each folder of installed packages, which agents must not read unless the settings say so."""
+        paths = sysconfig.get_paths()
+        folders = {
+            *(paths[name] for name in ("purelib", "platlib")),
+            *(f"{paths['stdlib']}/{one}" for one in INSTALLED),
+        }
+        found = []
+        for folder in sorted(folders):
+            if not any(Path(folder).is_relative_to(one) for one in self._libraries):
+                found += [str(path) for path in Path(folder).glob("*/*.py") if os.access(path, os.R_OK)][:1]
+        return found
 
     def _tried_alone(self) -> Iterator[tuple[str, str]]:
         limits = self._limits
@@ -179,8 +203,15 @@ class House:
         return self._zygote.ask(question, seconds=limits.wall_seconds + _MARGIN_SECONDS)
 
 
-def _understood(ended: Mapping[str, Any], limits: Limits, *, ours: bool) -> Answer:
-    """Read an answer. Only a probe of ours is believed that a barrier could not be put up."""
+def _understood(ended: Mapping[str, Any], limits: Limits) -> Answer:
+    """Read an answer. That a barrier could not be put up is believed only from before the agent's code ran.
+
+    Raises:
+        CommandFailedError: that code did not even begin, which is no fault of it.
+    """
+    if not ended.get("begun"):
+        why = str(ended.get("output", ""))[:200] or f"it ended with status {ended.get('exit')}"
+        raise CommandFailedError(f"A barrier of the confinement cannot be put up ({printable(why)}).")
     if ended.get("late"):
         return Answer({}, f"it did not end within {limits.wall_seconds:g} s")
     if ended.get("cut"):
@@ -196,12 +227,9 @@ def _understood(ended: Mapping[str, Any], limits: Limits, *, ours: bool) -> Answ
     if not isinstance(data, dict):
         status = ended.get("exit")
         return Answer({}, f"it ended with status {status} and no answer (memory above {limits.memory_mb} MB?)")
-    if "barrier" in data and ours:
-        raise CommandFailedError(f"A barrier of the confinement cannot be put up ({str(data['barrier'])[:200]}).")
-    for word, why in (("barrier", "a barrier could not be put up"), ("defect", "its recording broke off")):
-        if word in data:
-            last = str(data[word]).strip().rpartition("\n")[2]
-            return Answer({}, f"{why} ({printable(last)})")
+    if "defect" in data:
+        last = str(data["defect"]).strip().rpartition("\n")[2]
+        return Answer({}, f"its recording broke off ({printable(last)})")
     return Answer(data)
 
 

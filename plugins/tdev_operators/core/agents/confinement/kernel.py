@@ -6,6 +6,7 @@ those of linux/landlock.h, linux/capability.h, linux/prctl.h and linux/sched.h; 
 
 import ctypes
 import os
+import stat
 from collections.abc import Iterable
 
 PR_SET_PDEATHSIG = 1
@@ -75,10 +76,10 @@ def drop_capabilities() -> None:
 
 
 def capabilities() -> int:
-    """Return the capabilities in force, as bits; 0 is none."""
+    """Return the capabilities in force, or that could be put in force, as bits; 0 is none."""
     data = _CapData()
     _checked(_LIBC.capget(ctypes.byref(_CapHeader(_CAPABILITY_VERSION_3, 0)), ctypes.byref(data)))
-    return data[0] | data[3] << 32
+    return data[0] | data[1] | data[2] | (data[3] | data[4] | data[5]) << 32
 
 
 def landlock_version() -> int:
@@ -88,7 +89,7 @@ def landlock_version() -> int:
 
 
 def landlock(readable: Iterable[str]) -> None:
-    """Allow files below these folders to be read, and nothing else of any file, socket or process beyond our own.
+    """Allow what is at or below these places to be read, and nothing else of any file, socket or process but ours.
 
     Raises:
         OSError: the kernel refuses.
@@ -107,7 +108,8 @@ def landlock(readable: Iterable[str]) -> None:
             handle = os.open(folder, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
-        beneath = _Beneath(_READ_FILE | _READ_DIR, handle)
+        may = _READ_FILE | _READ_DIR if stat.S_ISDIR(os.fstat(handle).st_mode) else _READ_FILE
+        beneath = _Beneath(may, handle)
         _checked(_LIBC.syscall(_LANDLOCK_ADD, ruleset, _PATH_BENEATH, ctypes.byref(beneath), 0))
         os.close(handle)
     _checked(_LIBC.syscall(_LANDLOCK_RESTRICT, ruleset, 0))

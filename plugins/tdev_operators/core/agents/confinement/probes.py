@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import socket
+import sysconfig
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tdev_operators.core.agents.confinement import kernel
+from tdev_operators.core.agents.confinement.barriers import INSTALLED
 
 # What each barrier keeps an agent from. Those with a limit of their own are asked for one by one, see `house`.
 BARRIERS = (
@@ -88,9 +90,18 @@ def _reading(asked: Mapping[str, Any]) -> list[str]:
     def listed(path: str) -> None:
         os.listdir(path)  # noqa: PTH208  the same
 
-    secrets = (asked["secret"], "/etc/passwd", "/proc/self/environ", "/proc/self/maps", f"/proc/{asked['pid']}/environ")
+    # What is installed beside the library is nobody's business there.
+    installed = [os.path.join(sysconfig.get_paths()["stdlib"], name) for name in INSTALLED]  # noqa: PTH118
+    secrets = (
+        *asked["installed"],
+        asked["secret"],
+        "/etc/passwd",
+        "/proc/self/environ",
+        "/proc/self/maps",
+        f"/proc/{asked['pid']}/environ",
+    )
     found = [f"{path} was read" for path in secrets if _succeeds(path, partial(read, path))]
-    folders = ("/", "/proc", str(Path(asked["secret"]).parent), *asked["homes"])
+    folders = ("/", "/proc", str(Path(asked["secret"]).parent), *asked["homes"], *installed)
     return found + [f"{path} was listed" for path in folders if _succeeds(path, partial(listed, path))]
 
 

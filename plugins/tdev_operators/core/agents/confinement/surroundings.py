@@ -45,7 +45,9 @@ def quiet(printed: io.StringIO) -> Iterator[None]:
     signal.signal(signal.SIGALRM, over)
     gc.disable()  # what is said when something is collected would be said at another call each time
     logging.raiseExceptions = False
-    warnings.simplefilter("ignore")
+    # The filters stay those of any interpreter: what warns once a line may warn less where lines are joined. Which line
+    # it was is not told, for that may change.
+    warnings.formatwarning = _unplaced
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         yield
 
@@ -83,6 +85,10 @@ def lines_of_functions(code: types.CodeType, *, inside: bool = False) -> Iterato
     if inside:
         first = code.co_firstlineno
         yield from (line for _, _, line in code.co_lines() if line is not None and line != first)
+
+
+def _unplaced(message: Warning | str, category: type[Warning], *_: object, **__: object) -> str:
+    return f"{category.__name__}: {message}\n"
 
 
 def _set_timers(processor: float, clock: float) -> None:

@@ -20,6 +20,7 @@ from tdev_operators.core.agents.confinement import barriers, kernel, probes, rec
 
 _CHUNK_BYTES = 64 * 1024
 _EXIT_NO_BARRIER = 97
+_BEGUN = b"\n"  # whatever comes behind it may be an agent's word
 _WHAT = {"probe": probes.probe, "record": recorder.record, "race": recorder.race}
 
 
@@ -30,6 +31,7 @@ def main() -> None:
     """Serve until standard input ends."""
     without = frozenset(sys.argv[1].split(",")) if len(sys.argv) > 1 else frozenset[str]()
     apart = "namespaces" not in without and _apart()
+    barriers.library_places()  # once, where it may still be listed
     calls = partial(barriers.filter_of, without)
     with contextlib.suppress(OSError):  # who cannot make it now is told so by each child
         calls = partial(_same, calls())
@@ -62,7 +64,9 @@ def _answer(asked: Mapping[str, Any], calls: _Calls, without: frozenset[str]) ->
         _live(asked, limits, writer, parent, calls, without)
     os.close(writer)
     wall = None if "clock" in without else limits.wall_seconds
-    output, late = _read(reader, limits.output_bytes, wall)
+    output, late = _read(reader, len(_BEGUN) + limits.output_bytes, wall)
+    begun = output.startswith(_BEGUN)
+    output = output.removeprefix(_BEGUN)
     os.close(reader)
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
@@ -70,6 +74,7 @@ def _answer(asked: Mapping[str, Any], calls: _Calls, without: frozenset[str]) ->
     return {
         "output": output[: limits.output_bytes].decode("utf-8", "replace"),
         "cut": len(output) > limits.output_bytes,
+        "begun": begun,
         "late": late,
         "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
         "exit": os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1,
@@ -90,11 +95,12 @@ def _live(
     try:
         try:
             sys.path.extend(asked.get("libraries", ()))
-            readable = (*barriers.library_folders(), *asked.get("libraries", ()))
+            readable = (*barriers.library_places(), *asked.get("libraries", ()))
             barriers.shut_in(writer, limits, readable, parent, calls(), without)
         except OSError as error:
             os.write(writer, json.dumps({"barrier": str(error)}).encode())
             os._exit(_EXIT_NO_BARRIER)
+        _write(writer, _BEGUN)  # before any code that is not ours
         _write(writer, json.dumps(_WHAT[asked["do"]](asked)).encode())
         status = 0
     except MemoryError:

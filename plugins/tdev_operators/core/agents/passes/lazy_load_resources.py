@@ -98,9 +98,9 @@ def _tables(tree: ast.Module) -> dict[str, ast.Assign]:
             again = not isinstance(each.ctx, ast.Load) and each is not found[each.id].targets[0]
             if again or (isinstance(each.ctx, ast.Load) and id(each) not in inside):
                 del found[each.id]
-        elif isinstance(each, (ast.arg, ast.Global, ast.Nonlocal, ast.ImportFrom, ast.Import, ast.ClassDef)) or hasattr(
-            each, "name"
-        ):
+        elif isinstance(
+            each, (ast.arg, ast.Global, ast.Nonlocal, ast.ImportFrom, ast.Import, ast.ClassDef, ast.MatchMapping)
+        ) or hasattr(each, "name"):
             for name in _named(each):
                 found.pop(name, None)
     return found
@@ -114,6 +114,8 @@ def _named(node: ast.AST) -> list[str]:
         return node.names
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return [one.asname or one.name.partition(".")[0] for one in node.names]
+    if isinstance(node, ast.MatchMapping):
+        return [node.rest or ""]
     return [str(getattr(node, "name", ""))]
 
 

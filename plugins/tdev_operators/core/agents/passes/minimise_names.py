@@ -22,3 +22,8 @@ def apply(source: str, rules: OptimiserSettings) -> str:  # noqa: ARG001  every 
 def difference(before: str, after: str) -> str:
     """Return what else than local names differs."""
     return renamed_otherwise(before, after)
+
+
+def probe() -> None:
+    """Try python-minifier."""
+    shortened("x = 1\n")

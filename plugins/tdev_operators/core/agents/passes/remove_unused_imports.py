@@ -72,6 +72,12 @@ def difference(before: str, after: str) -> str:
     return "" if same_tree(stripped, new) else "more than imports changed"
 
 
+def probe() -> None:
+    """Try ruff."""
+    if _without_unused("import os\nx = 1\n", set()) != "x = 1\n":
+        raise ProofFailedError("ruff does not remove an unused import")
+
+
 def _without_unused(source: str, kept: set[str]) -> str:
     from ruff import find_ruff_bin  # type: ignore[import-untyped]  # noqa: PLC0415  only who removes needs it
 

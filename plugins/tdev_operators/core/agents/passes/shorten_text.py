@@ -20,3 +20,8 @@ def difference(before: str, after: str) -> str:
     if not same_tree(old, new):
         return "the tree changed"
     return "" if same_code(old, new) else "what it compiles to changed"
+
+
+def probe() -> None:
+    """Try python-minifier."""
+    shortened("x = 1\n")

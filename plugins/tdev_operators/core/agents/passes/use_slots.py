@@ -51,6 +51,11 @@ def difference(before: str, after: str) -> str:
     return "" if same_tree(old, new) else "more than slots changed"
 
 
+def probe() -> None:
+    """Try libcst."""
+    _written("class A:\n    pass\n", {})
+
+
 def _provable(tree: ast.Module) -> dict[str, tuple[str, ...]]:
     """Return the classes that may have slots, each with them in the order of `__init__`."""
     bases = {one.id for node in ast.walk(tree) for one in getattr(node, "bases", ()) if isinstance(one, ast.Name)}
@@ -61,7 +66,7 @@ def _provable(tree: ast.Module) -> dict[str, tuple[str, ...]]:
         if node.name in bases or names.count(node.name) > 1:
             continue
         slots = _slots_of(node)
-        if slots and not (_foreign_stores(tree) - set(slots)):
+        if slots and not (_foreign_stores(tree, node) - set(slots)):
             found[node.name] = slots
     return found
 
@@ -119,18 +124,26 @@ def _is_self(node: ast.Attribute, method: ast.FunctionDef | ast.AsyncFunctionDef
     return isinstance(node.value, ast.Name) and node.value.id == first
 
 
+def _is_given_its_instance(method: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether its first parameter is an instance of its own class, and stays it: a static method's may be anything."""
+    first = method.args.args[0] if method.args.args else None
+    for node in ast.walk(method):
+        again = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and first and node.id == first.arg
+        if again or (isinstance(node, ast.arg) and node is not first and first and node.arg == first.arg):
+            return False
+    return all(isinstance(one, ast.Name) and one.id == "property" for one in method.decorator_list)
+
+
 def _deletes(method: ast.AST) -> bool:
     return any(isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Del) for node in ast.walk(method))
 
 
-def _foreign_stores(tree: ast.Module) -> set[str]:
-    """Return the attributes that are assigned to something else than a method's own instance."""
+def _foreign_stores(tree: ast.Module, but: ast.ClassDef) -> set[str]:
+    """Return the attributes that are assigned to what may be an instance of a class, its own methods' own aside."""
     own = {
         id(node)
-        for kind in ast.walk(tree)
-        if isinstance(kind, ast.ClassDef)
-        for method in kind.body
-        if isinstance(method, _FUNCTIONS)
+        for method in but.body
+        if isinstance(method, _FUNCTIONS) and _is_given_its_instance(method)
         for node in ast.walk(method)
         if isinstance(node, ast.Attribute) and _is_self(node, method)
     }
