@@ -5,16 +5,15 @@ them at most. One of them says that what is in place is not proven yet: the next
 """
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from tdev_operators.core.errors import CommandFailedError, ProofFailedError
-from tdev_operators.core.health.log_lines import listed
 from tdev_operators.core.logs.rotation.configuration import complaints_of, is_considered, text_of
 from tdev_operators.core.logs.rotation.effect import Lying, lying_in
+from tdev_operators.core.logs.rotation.holders import Sizes, held_by, moved_on, sizes_of
 from tdev_operators.core.logs.settings import LogRotation
 from tdev_operators.core.ports import CommandOutput, Host
 
@@ -24,17 +23,6 @@ _MODE, _OWNER = "0644", "root"
 _POLL_SECONDS = 0.5
 _RELOAD_SECONDS = 15.0
 _COMPLAINTS = 3
-# All open files of all processes, and nothing else of /proc: links to folders there lead everywhere.
-_OF_THE_FIRST = "/proc/1/fd/"
-_DESCRIPTORS = (
-    *("find", "-L", "/proc", "-mindepth", "1", "-maxdepth", "3"),
-    *("(", "-path", "/proc/[0-9]*", "-o", "-prune", ")"),
-    *("(", "-path", "/proc/*/*", "-not", "-path", "/proc/*/fd", "-not", "-path", "/proc/*/fd/*", "-prune", "-o"),
-    *("-path", "/proc/*/fd/*", ")"),
-)
-# Proof that it sees: the first process has open files, and only who may see all of them can follow their links.
-_CONTROL = ("-path", f"{_OF_THE_FIRST}*", "-not", "-type", "l")
-_FORBIDDEN = re.compile(r"(?i)permission denied|not permitted")
 
 
 @dataclass(slots=True)
@@ -194,14 +182,14 @@ class Installation:
         Where not all processes can be seen, a new log has to grow and the old one must not. Return what was proven.
         """
         deadline = time.monotonic() + seconds
-        sizes: dict[int | str, int] = {}
+        sizes: Sizes = {}
         while True:
-            held, blind = self._held(logs)
+            held, blind = held_by(self._host, self._directory, logs, self._run)
             if not held and not blind:
                 return "no process holds the old one"
             if blind:
-                before, sizes = sizes, self._sizes()
-                if not held and all(_moved_on(log, before, sizes) for log in logs):
+                before, sizes = sizes, sizes_of(lying_in(self._host, self._directory))
+                if not held and all(moved_on(log, before, sizes) for log in logs):
                     return "no process that can be seen holds the old one, which grows no more, and the new one does"
             if time.monotonic() >= deadline:
                 if held:
@@ -215,32 +203,6 @@ class Installation:
                 )
             self._check()
             time.sleep(_POLL_SECONDS)
-
-    def _sizes(self) -> dict[int | str, int]:
-        """Return the sizes of the logs by inode, and by path."""
-        files = lying_in(self._host, self._directory)
-        return {**{file.inode: file.bytes for file in files}, **{file.path: file.bytes for file in files}}
-
-    def _held(self, logs: list[Lying]) -> tuple[list[str], str]:
-        """Return the renamed logs that a process holds, and why not all processes can be seen (empty: they can).
-
-        A log is known by device and inode: in a container it has another path.
-        """
-        place = self._run(["stat", "-L", "-c", "%d", "--", self._directory])
-        inodes = {str(log.inode): log for log in logs}
-        wanted = [word for inode in inodes for word in ("-o", "-inum", inode)]
-        ended = self._run([*_DESCRIPTORS, "(", *_CONTROL, *wanted, ")", "-printf", "%p\\0%D\\0%i\\0"])
-        # Descriptors come and go while find looks: its exit status says nothing, nor does one that is not there.
-        blind = next((line for line in ended.stderr.splitlines() if _FORBIDDEN.search(line)), "")[:200]
-        if ended.truncated:
-            return [], "there are too many of them"
-        found = list(listed(ended, 3, f"the open files of {self._host.name}"))
-        if not blind and not any(path.startswith(_OF_THE_FIRST) for path, _, _ in found):
-            blind = "those of process 1 do not show"
-        if place.exit_status != 0:
-            blind = _last(place)
-        here = [inode for _, device, inode in found if device == place.stdout.strip()]
-        return sorted({f"{inodes[inode].path}.1" for inode in here if inode in inodes}), blind
 
     def _candidate(self) -> str:
         """Write the candidate, and return what logrotate says when it is asked to try it.
@@ -336,13 +298,6 @@ class Installation:
 
 def _digest(text: str | None) -> str:
     return "" if text is None else hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _moved_on(log: Lying, before: dict[int | str, int], now: dict[int | str, int]) -> bool:
-    """Say whether the new log grew between two looks, and the old one did not."""
-    if log.path not in before or log.path not in now:
-        return False
-    return now[log.path] > before[log.path] and before.get(log.inode) == now.get(log.inode)
 
 
 def _some(lines: list[str]) -> str:
