@@ -168,6 +168,14 @@ def test_a_stream_that_ends_badly_says_so_at_its_end(host: StreamingHost) -> Non
     assert b"".join(got) == b"begun\n"
 
 
+def test_of_what_a_failed_stream_said_the_cause_is_told_and_the_end(host: StreamingHost) -> None:
+    with (
+        host.stream(["sh", "-c", "echo no room >&2; echo more >&2; echo exiting now. >&2; exit 2"]) as chunks,
+        pytest.raises(CommandFailedError, match=r"ended with status 2: no room \.\.\. exiting now\.$"),
+    ):
+        list(chunks)
+
+
 def test_much_on_the_other_stream_holds_a_stream_up_in_no_way(host: StreamingHost) -> None:
     with host.stream(["sh", "-c", "head -c 3000000 /dev/zero >&2; echo well"]) as chunks:
         assert b"".join(chunks) == b"well\n"

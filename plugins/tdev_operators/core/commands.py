@@ -24,6 +24,7 @@ _STREAM_BYTES = 256 * 1024
 _LEFTOVER_GRACE_SECONDS = 1.0
 _TICK_SECONDS = 0.1
 _JOIN_SECONDS = 2.0
+_COMPLAINT = 200
 
 
 def run(
@@ -135,8 +136,9 @@ def streaming(argv: Sequence[str], *, timeout_seconds: float, install_hint: str 
                         else:
                             said.take(chunk)
             if not ended(child, max(0.0, deadline - time.monotonic())) or child.returncode != 0:
-                why = (said.text().strip().splitlines() or ["it said nothing"])[-1][:200]
-                raise CommandFailedError(f"The command {argv[0]} ended with status {child.returncode}: {why}.")
+                raise CommandFailedError(
+                    f"The command {argv[0]} ended with status {child.returncode}: {complaint_of(said.text())}."
+                )
 
         yield chunks()
 
@@ -295,6 +297,15 @@ class Kept:
     def text(self) -> str:
         """Return what was kept; what is no UTF-8 shows as U+FFFD."""
         return self._bytes.decode("utf-8", errors="replace")
+
+
+def complaint_of(stderr: str) -> str:
+    """Return the first and the last line of what a failed command said.
+
+    The last one alone often tells only that there was something before: "tar: Error is not recoverable: exiting now."
+    """
+    lines = [line.strip()[:_COMPLAINT].rstrip(".") for line in stderr.strip().splitlines()] or ["it said nothing"]
+    return lines[0] if lines[0] == lines[-1] else f"{lines[0]} ... {lines[-1]}"
 
 
 def _exchange(group: ProcessGroup, child: Child, stdin: bytes, kept: tuple[Kept, Kept], deadline: float) -> bool:

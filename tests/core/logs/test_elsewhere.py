@@ -7,6 +7,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tdev_operators.core.errors import TargetUnreachableError
 from tdev_operators.core.logs.ports import LogPorts
 from tdev_operators.core.logs.run import analyse_logs
 from tdev_operators.core.logs.settings import LogSource
@@ -67,8 +68,48 @@ def test_objects_plain_and_packed_are_counted_once_whatever_their_names(recent, 
     assert recent.count("errors") == 45
     recent.now = utc_now()
     assert recent.count("errors") == 45
-    store("api/one.log", errors(recent, 5))  # overwritten: another text, which was not counted yet
-    assert recent.count("errors") == 50
+    store("api/one.log", errors(recent, 5))  # overwritten: what was counted of it is replaced
+    assert recent.count("errors") == 47
+
+
+def test_a_growing_log_that_is_copied_again_and_again_counts_once(recent, store):
+    text = b""
+    for number in range(1, 5):
+        text += errors(recent, number)
+        store("api/growing.log", text)
+        assert recent.count("errors") == number * (number + 1) // 2
+    [sample] = list(recent.ledger.kept["logs"].values())[-1:]
+    [state] = [state for title, state in sample.facts["sources"].items() if title.startswith("s3:")]
+    # As it was kept before: ETags alone. It is read anew, once.
+    state["tokens"] = {key: etag for key, (etag, _) in state["tokens"].items()}
+    recent.now = utc_now()
+    assert recent.count("errors") == 10
+    recent.now = utc_now()
+    assert recent.count("errors") == 10
+
+
+def test_an_object_that_was_deleted_or_cannot_be_read_anew_still_counts(recent, store, s3_server, bucket):
+    store("api/one.log", errors(recent, 3))
+    store("api/two.log", errors(recent, 4))
+    assert recent.count("errors") == 7
+    s3_server.client.delete_object(Bucket=bucket, Key="api/one.log")
+    store("api/two.log", errors(recent, 9))
+    real = recent.objects
+
+    class Away:
+        def list(self, *place):
+            return real.list(*place)
+
+        def stream(self, *place):
+            raise TargetUnreachableError("The store does not answer; see it.")
+
+    recent.objects = Away()
+    results = recent.analyse()
+    assert recent.count("errors", results) == 7
+    assert results["reading"].verdict is Verdict.UNKNOWN
+    recent.objects = real
+    recent.now = utc_now()
+    assert recent.count("errors") == 12
 
 
 def test_a_damaged_object_and_a_bucket_that_is_not_there_are_unknown(recent, store):

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tdev_operators.core.errors import GarbledAnswerError, InputError, ProofFailedError
+from tdev_operators.core.errors import GarbledAnswerError, InputError, ProofFailedError, TargetTimeoutError
 from tdev_operators.core.health.log_lines import log_files
 from tdev_operators.core.logs.rotation.configuration import complaints_of, is_considered, text_of
 from tdev_operators.core.logs.rotation.effect import rotation_result
@@ -274,6 +274,112 @@ def test_killed_before_or_after_any_command_the_next_try_ends_it(place):
             assert not (place.etc / "t-developer.dpkg-new").exists()
 
 
+@pytest.mark.parametrize("former", [None, "# of somebody else\n"])
+@pytest.mark.parametrize("trouble", ["a time-out", "a killed worker"])
+def test_what_could_not_be_proven_does_not_stay(place, trouble, former):
+    (place.logs / "api.log").write_text("x\n")
+    (place.home / "main.conf").write_text("weekly\n")  # logrotate will not read it
+    if former:
+        place.file.write_text(former)
+    error = TargetTimeoutError("The command stat did not end.") if trouble == "a time-out" else Killed()
+
+    class Failing(LocalHost):
+        def run(self, argv, **options):
+            if argv[0] == "stat":
+                raise error
+            return super().run(argv, **options)
+
+    place.host = Failing("here")
+    if trouble == "a time-out":
+        result = place.install()
+        assert result.verdict is Verdict.CRITICAL
+        assert "could not be proven (The command stat did not end)" in result.summary
+    else:
+        with pytest.raises(Killed):
+            place.install()
+        assert place.file.read_text() == text_of(str(place.logs), place.rules)
+        place.host = LocalHost("here")
+        result = place.install()
+        assert result.verdict is Verdict.CRITICAL
+        assert "has to include" in result.summary
+    assert (place.file.read_text() if place.file.exists() else None) == former
+    assert not (place.etc / "t-developer.dpkg-tmp").exists()
+
+
+def test_an_unproven_one_that_gets_another_text_is_not_taken_for_the_former(place):
+    (place.logs / "api.log").write_text("x\n")
+    place.file.write_text("# of somebody else\n")
+
+    class Dying(LocalHost):
+        def run(self, argv, **options):
+            if argv[0] == "stat":
+                raise Killed
+            return super().run(argv, **options)
+
+    place.host = Dying("here")
+    with pytest.raises(Killed):
+        place.install()
+    place.host, place.changes = LocalHost("here"), {"rotate": 7}
+    (place.home / "main.conf").write_text("weekly\n")
+    assert place.install().verdict is Verdict.CRITICAL
+    assert place.file.read_text() == "# of somebody else\n"
+
+
+def test_one_that_was_proven_once_is_not_taken_back(place):
+    (place.logs / "api.log").write_text("x\n")
+    place.file.write_text("# of somebody else\n")
+    assert place.install().verdict is Verdict.OK
+    (place.home / "main.conf").write_text("weekly\n")
+    assert place.install().verdict is Verdict.CRITICAL
+    assert place.file.read_text() == text_of(str(place.logs), place.rules)
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "why"),
+    [
+        ("", "", "those of process 1 do not show"),
+        ("/proc/1/fd/0\x005\x007\x00", "find: '/proc/9/fd': Permission denied", "'/proc/9/fd': Permission denied"),
+    ],
+)
+def test_sabotage_where_not_all_open_files_can_be_seen_silence_proves_nothing(place, stdout, stderr, why):
+    (place.logs / "api.log").write_text(line(datetime.now(UTC)))
+    place.install()
+
+    class Blind(LocalHost):
+        def run(self, argv, **options):
+            ended = super().run(argv, **options)
+            return replace(ended, stdout=stdout, stderr=stderr, exit_status=1) if "/proc" in argv else ended
+
+    place.host = Blind("here")
+    with pytest.raises(ProofFailedError, match=re.escape(why)):
+        place.installation().prove(seconds=0.6)
+
+
+def test_where_all_open_files_can_be_seen_none_that_is_held_is_the_proof(place):
+    (place.logs / "api.log").write_text(line(datetime.now(UTC)))
+    place.install()
+
+    class Seeing(LocalHost):
+        def run(self, argv, **options):
+            ended = super().run(argv, **options)
+            return replace(ended, stdout="/proc/1/fd/0\x005\x007\x00", stderr="") if "/proc" in argv else ended
+
+    place.host = Seeing("here")
+    assert "no process holds the old one" in place.installation().prove().told[0]
+
+
+def test_a_log_is_held_by_its_inode_whatever_its_name_is_to_the_process(place):
+    log = place.logs / "api.log"
+    log.write_text(line(datetime.now(UTC)))
+    place.install()
+    other = place.home / "mounted.elsewhere"
+    os.link(log, other)
+    with other.open("a"):
+        other.unlink()
+        with pytest.raises(ProofFailedError, match=r"still hold .*api\.log\.1"):
+            place.installation().prove(seconds=0.6)
+
+
 class Writer:
     """The running service, and how it is reloaded."""
 
@@ -311,7 +417,7 @@ def test_over_ten_rotations_a_running_writer_loses_no_line(place):
         for _ in range(10):
             time.sleep(0.05)
             told = place.installation().prove().told
-            assert "no process holds the old one" in told[0]
+            assert "holds the old one" in told[0]
     finally:
         written = writer.stop()
     numbers = lines_of_all_generations(place)

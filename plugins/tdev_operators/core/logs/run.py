@@ -13,7 +13,7 @@ from tdev_operators.core.health.side_by_side import side_by_side
 from tdev_operators.core.ledger import ItemStore, Sample
 from tdev_operators.core.logs.check_names import READING, ROTATION
 from tdev_operators.core.logs.counting import Window
-from tdev_operators.core.logs.elsewhere import hour_to_begin, read_events, read_objects
+from tdev_operators.core.logs.elsewhere import ObjectRead, hour_to_begin, read_events, read_objects
 from tdev_operators.core.logs.history import KIND, History, SourceState, history_of, kept
 from tdev_operators.core.logs.judging import Read, pattern_result, reading_result, shapes_result
 from tdev_operators.core.logs.patterns import Patterns, engine
@@ -144,9 +144,10 @@ def _of_host(
 def _of_objects(
     ports: LogPorts, entry: LogSource, before: SourceState | None, job: Job
 ) -> tuple[SourceRead, SourceState]:
-    before = before or SourceState(tokens={})
-    source, done = read_objects(ports.objects, entry, before.tokens or {}, job)
-    return source, SourceState(done, together([before.tally, *(seen.tally for seen in source.read.values())]))
+    known = ObjectRead.all_of((before.tokens if before else None) or {})
+    source, done = read_objects(ports.objects, entry, known, job)
+    tokens = {key: one.to_json() for key, one in done.items()}
+    return source, SourceState(tokens, together(one.tally for one in done.values()))
 
 
 def _of_events(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import paramiko
 
-from tdev_operators.core.commands import Kept
+from tdev_operators.core.commands import Kept, complaint_of
 from tdev_operators.core.errors import CommandFailedError, TargetTimeoutError
 from tdev_operators.core.ports import CommandOutput
 from tdev_operators.hooks.hosts.remote import found
@@ -15,7 +15,6 @@ KILLED = (124, 137, -1)  # timeout's own word; SIGKILL, as a shell or as sshd te
 _CHUNK_BYTES = 256 * 1024
 _TICK_SECONDS = 1.0
 _SAID_BYTES = 64 * 1024
-_COMPLAINT = 200
 
 
 def printed(
@@ -64,8 +63,9 @@ def printed(
         )
     found(host, argv, CommandOutput(status, "", said.text()))
     if status != 0:
-        why = (said.text().strip().splitlines() or ["it said nothing"])[-1][:_COMPLAINT]
-        raise CommandFailedError(f"The command {argv[0]} on the host {host} ended with status {status}: {why}.")
+        raise CommandFailedError(
+            f"The command {argv[0]} on the host {host} ended with status {status}: {complaint_of(said.text())}."
+        )
 
 
 def _take_complaints(channel: paramiko.Channel, said: Kept) -> None:

@@ -1,22 +1,24 @@
 """Putting the configuration on a host: tried beside, moved into place, proven, and taken back where it cannot be.
 
-The candidate and the former file end as packages of Debian end theirs: logrotate passes over such files. A try that was
-killed leaves them at most; the next one begins with what is in place.
+What lies beside ends as packages of Debian end theirs: logrotate passes over such files. A try that was killed leaves
+them at most. One of them says that what is in place is not proven yet: the next try proves it, or takes it back.
 """
 
 import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from tdev_operators.core.errors import CommandFailedError, ProofFailedError
 from tdev_operators.core.logs.rotation.configuration import complaints_of, is_considered, text_of
 from tdev_operators.core.logs.rotation.effect import Lying, lying_in
+from tdev_operators.core.logs.rotation.holders import Sizes, held_by, moved_on, sizes_of
 from tdev_operators.core.logs.settings import LogRotation
 from tdev_operators.core.ports import CommandOutput, Host
 
-_CANDIDATE, _FORMER = ".dpkg-new", ".dpkg-old"
+_CANDIDATE, _FORMER, _UNPROVEN = ".dpkg-new", ".dpkg-old", ".dpkg-tmp"
+_NONE = "none"
 _MODE, _OWNER = "0644", "root"
 _POLL_SECONDS = 0.5
 _RELOAD_SECONDS = 15.0
@@ -81,14 +83,18 @@ class Installation:
             ProofFailedError: it does not, and the former one is back. TdevError: the host is away; try again.
         """
         done = Done(self._host.name)
-        former = self._current()
-        if former == self._text:
-            if why := self._fault():
+        now = self._current()
+        is_unproven, former = self._unproven(now)
+        if now == self._text:
+            why = self._fault()
+            if why and is_unproven:
+                self._go_back(former, why)
+            if why:
                 raise ProofFailedError(
                     f"{self._rules.file} on {self._host.name} is there, and yet {why}; the former one, if there was "
                     f"one, is {self._rules.file + _FORMER}."
                 )
-            self._run(["rm", "-f", self._rules.file + _CANDIDATE])
+            self._run(["rm", "-f", self._rules.file + _CANDIDATE, self._rules.file + _UNPROVEN])
             done.told.append(f"{self._host.name}: it is there already, and the host's logrotate takes it.")
             return done
         self._candidate()
@@ -102,12 +108,20 @@ class Installation:
             "way_back": file + _FORMER if former is not None else "remove it: there was none",
         }
         self._note("log_rotation", facts)
-        if former is not None:
+        if former is not None and not is_unproven:
             self._must(["cp", "-pT", file, file + _FORMER])
+        said = f"{_NONE if former is None else _digest(former)} {_digest(self._text)}\n"
+        self._must(["install", "-m", _MODE, "/dev/stdin", file + _UNPROVEN], stdin=said)
         self._must(["mv", "-fT", file + _CANDIDATE, file])
         self._progress(f"{file} on {self._host.name} is in place")
-        if why := self._fault():
+        try:
+            why = self._fault()
+        except Exception as error:  # noqa: BLE001  raised again, when the former one is back
+            # Whether logrotate takes it is not known: tonight it may rotate nothing.
+            self._go_back(former, f"it could not be proven ({str(error).rstrip('.')})", error)
+        if why:
             self._go_back(former, why)
+        self._run(["rm", "-f", file + _UNPROVEN])
         done.changed = True
         done.told.append(f"{self._host.name}: {file} is in place, and the host's logrotate takes it.")
         return done
@@ -136,10 +150,10 @@ class Installation:
         files = lying_in(self._host, self._directory)
         for log in full:
             self._prove_rotated(log, files)
-        self._prove_reloaded(full, seconds)
+        proven = self._prove_reloaded(full, seconds)
         done.told.append(
             f"{self._host.name}: {', '.join(log.name for log in full)} rotated: renamed, made anew with "
-            f"{rules.create_mode} {rules.create_user} {rules.create_group}, and no process holds the old one."
+            f"{rules.create_mode} {rules.create_user} {rules.create_group}, and {proven}."
         )
         return done
 
@@ -162,29 +176,33 @@ class Installation:
         if why:
             raise ProofFailedError(f"{log.name} on {self._host.name} was not rotated as it should be: {why}.")
 
-    def _prove_reloaded(self, logs: list[Lying], seconds: float) -> None:
-        """Wait until no process holds a renamed log open: whoever does would go on writing into it."""
+    def _prove_reloaded(self, logs: list[Lying], seconds: float) -> str:
+        """Wait until no process holds a renamed log open: whoever does would go on writing into it.
+
+        Where not all processes can be seen, a new log has to grow and the old one must not. Return what was proven.
+        """
         deadline = time.monotonic() + seconds
+        sizes: Sizes = {}
         while True:
-            held = self._held(logs)
-            if not held:
-                return
+            held, blind = held_by(self._host, self._directory, logs, self._run)
+            if not held and not blind:
+                return "no process holds the old one"
+            if blind:
+                before, sizes = sizes, sizes_of(lying_in(self._host, self._directory))
+                if not held and all(moved_on(log, before, sizes) for log in logs):
+                    return "no process that can be seen holds the old one, which grows no more, and the new one does"
             if time.monotonic() >= deadline:
+                if held:
+                    raise ProofFailedError(
+                        f"After the reload processes on {self._host.name} still hold {', '.join(held)}: they do not "
+                        f"open their logs anew on {self._rules.reload[0]!r}; mend [logs.rotation] reload."
+                    )
                 raise ProofFailedError(
-                    f"After the reload processes on {self._host.name} still hold {', '.join(held)}: they do not open "
-                    f"their logs anew on {self._rules.reload[0]!r}; mend [logs.rotation] reload."
+                    f"Whether a process on {self._host.name} still holds an old log is not proven: not all open files "
+                    f"can be seen ({blind}), and a new log did not grow; see as_root of [logs.rotation]."
                 )
             self._check()
             time.sleep(_POLL_SECONDS)
-
-    def _held(self, logs: list[Lying]) -> list[str]:
-        paths = [f"{log.path}.1{gone}" for log in logs for gone in ("", " (deleted)")]
-        names = [word for path in paths for word in ("-o", "-lname", _literal(path))][1:]
-        # Descriptors come and go while find looks: its exit status says nothing.
-        ended = self._run(
-            ["find", "/proc", "-maxdepth", "3", "-path", "/proc/[0-9]*/fd/*", "(", *names, ")", "-printf", "%p %l\n"]
-        )
-        return sorted({line.partition(" ")[2] for line in ended.stdout.splitlines() if line})
 
     def _candidate(self) -> str:
         """Write the candidate, and return what logrotate says when it is asked to try it.
@@ -222,7 +240,18 @@ class Installation:
             return f"the host's logrotate does not read it: {main} has to include {file.rpartition('/')[0]}"
         return ""
 
-    def _go_back(self, former: str | None, why: str) -> None:
+    def _unproven(self, now: str | None) -> tuple[bool, str | None]:
+        """Say whether what is in place was put there by us and never proven, and what is the former file.
+
+        Where that one is not beside any more, nothing can be taken back.
+        """
+        before, _, after = (self._read(self._rules.file + _UNPROVEN) or "").strip().partition(" ")
+        if now is None or after != _digest(now):
+            return False, now
+        former = None if before == _NONE else self._read(self._rules.file + _FORMER)
+        return (True, former) if before in (_NONE, _digest(former)) else (False, now)
+
+    def _go_back(self, former: str | None, why: str, cause: Exception | None = None) -> NoReturn:
         """Put the former file back, and look whether it is; always raises."""
         file = self._rules.file
         self._note("log_rotation_way_back", {"host": self._host.name, "file": file, "why": why})
@@ -231,9 +260,12 @@ class Installation:
         else:
             self._must(["mv", "-fT", file + _FORMER, file])
         if self._current() != former:
-            raise ProofFailedError(f"{file} on {self._host.name}: {why}; and the former file is not back: look now.")
+            raise ProofFailedError(
+                f"{file} on {self._host.name}: {why}; and the former file is not back: look now."
+            ) from cause
+        self._run(["rm", "-f", file + _UNPROVEN])
         back = "the former one is back" if former is not None else "it was removed again: there was none before"
-        raise ProofFailedError(f"{file} on {self._host.name}: {why}; {back}.")
+        raise ProofFailedError(f"{file} on {self._host.name}: {why}; {back}.") from cause
 
     def _current(self) -> str | None:
         return self._read(self._rules.file)
@@ -266,11 +298,6 @@ class Installation:
 
 def _digest(text: str | None) -> str:
     return "" if text is None else hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _literal(path: str) -> str:
-    """Return a pattern of find that means a path and nothing else."""
-    return "".join(f"[{char}]" if char in "*?[" else "\\\\" if char == "\\" else char for char in path)
 
 
 def _some(lines: list[str]) -> str:
