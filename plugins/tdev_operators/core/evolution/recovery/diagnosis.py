@@ -108,7 +108,8 @@ def generation_state(ports: EvolutionPorts) -> dict[str, Any]:
     [row] = ports.system.database.rows(load_sql("evolution_recovery/state"))
     if row.pop("rows_hidden"):
         raise GarbledAnswerError("Row security hides rows of evolution_history; give our role BYPASSRLS.")
-    return {**row, "now": row["now"].isoformat()}
+    newest = row["newest"]
+    return {**row, "now": row["now"].isoformat(), "newest": newest.isoformat() if newest else ""}
 
 
 def api_status(ports: EvolutionPorts) -> dict[str, Any]:
