@@ -189,7 +189,9 @@ class _Evolution:
         )
         cursor.executemany(
             "INSERT INTO fitness_tracking (agent_id, generation, fitness_score, performance_metrics, timestamp) "
-            "VALUES (%s, %s, %s, jsonb_build_object('duration_ms', %s::int), %s)",
+            "VALUES (%s, %s, %s, jsonb_build_object('duration_ms', %s::int), %s) "
+            "ON CONFLICT (agent_id, generation) DO UPDATE SET (fitness_score, timestamp) = "
+            "(excluded.fitness_score, excluded.timestamp)",  # one that is made once more
             [(e.agent_id, e.generation, e.fitness, random.randint(5, 90), e.timestamp) for e in evaluations],
         )
         best = max(each.fitness for each in evaluations)
