@@ -4,8 +4,9 @@ A part that cannot be looked at is told as such and stops no other.
 """
 
 import json
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,8 @@ STATUS_PATH, CURRENT_PATH = "/api/evolution/status", "/generation/current"
 _OK = 200
 _AT_ONCE = 8
 _CPU_SAMPLE_SECONDS = 0.5
+_PROCESSES = re.compile(r"\s*CGroup:")
+_COMMAND_LINE = re.compile(r"^\s*(Process|Control):|\bExec(?!Main)\w+=")
 _CONSUMERS, _ERRORS_SHOWN, _STATUS_LINES = 10, 20, 12
 
 
@@ -215,12 +218,26 @@ def _host(host: Host, entry: HostSettings, settings: Settings) -> dict[str, Any]
     if rules.service in entry.services:
         argv = [word.replace("{service}", rules.service) for word in rules.service_status]
         said = host.run(argv, timeout_seconds=10.0)  # systemctl status: 3 says that it does not run, and still says it
-        lines = (said.stdout or said.stderr).splitlines()[:_STATUS_LINES]
+        lines = without_arguments((said.stdout or said.stderr).splitlines())[:_STATUS_LINES]
         found["status"] = [masked(one_line(line, limit=200)) for line in lines]
         pid = pid_of(host, settings.memory_relief.service_pid, rules.service)
         engine = next((process for process in processes if process.pid == pid), None)
         found["engine"] = engine.to_json() if engine else None
     return found
+
+
+def without_arguments(lines: Sequence[str]) -> list[str]:
+    """Return what a service manager says of a service without command lines: arguments may be secrets of people.
+
+    From `CGroup:` on `systemctl status` lists processes with theirs, and then the journal.
+    """
+    told: list[str] = []
+    for line in lines:
+        if _PROCESSES.match(line):
+            break
+        if not _COMMAND_LINE.search(line):
+            told.append(line)
+    return told
 
 
 def _lock_file(host: Host, file: str) -> str:

@@ -1,0 +1,53 @@
+"""What is kept as evidence of a host: nobody's arguments."""
+
+from types import SimpleNamespace
+
+from tdev_operators.core.evolution.recovery import diagnosis
+from tdev_operators.core.evolution.recovery.diagnosis import without_arguments
+from tdev_operators.core.ports import CommandOutput
+from tdev_operators.core.settings import load_settings
+from tdev_operators.core.sql import include_dir
+from tdev_operators.hooks.hosts.local import LocalHost
+
+SHIPPED = load_settings(include_dir() / "tdev.toml")
+STATUS = """\
+* t-developer-evolution.service - The evolution
+     Loaded: loaded (/etc/systemd/system/t-developer-evolution.service; enabled)
+     Active: activating (auto-restart) (Result: exit-code) since Mon 2026-11-30 05:00:00 UTC; 1s ago
+    Process: 4242 ExecStart=/usr/bin/engine --api-key hunter2 (code=exited, status=1/FAILURE)
+   Main PID: 4242 (engine)
+      Tasks: 3 (limit: 4000)
+     CGroup: /system.slice/t-developer-evolution.service
+             |-4242 /usr/bin/engine --api-key hunter2
+             `-4243 engine: worker hunter2
+
+Nov 30 05:00:00 host engine[4242]: started with hunter2
+"""
+
+
+def test_the_status_of_a_service_is_told_without_command_lines():
+    told = without_arguments(STATUS.splitlines())
+    assert "hunter2" not in "\n".join(told)
+    assert [line.split()[0] for line in told] == ["*", "Loaded:", "Active:", "Main", "Tasks:"]
+    shown = ["ActiveState=active", "SubState=running", "Result=success", "ExecMainStatus=0"]
+    assert without_arguments([*shown, "ExecStart={ path=/usr/bin/engine ; argv[]=engine --api-key hunter2 }"]) == shown
+
+
+def test_a_host_whose_status_prints_the_process_tree_gives_no_argument_to_the_evidence():
+    rules = SHIPPED.evolution.recovery
+
+    class Systemd(LocalHost):
+        def run(self, argv, **options):
+            if argv == [word.replace("{service}", rules.service) for word in rules.service_status]:
+                return CommandOutput(3, STATUS, "")
+            return CommandOutput(0, "0", "") if argv[0] == "systemctl" else super().run(argv, **options)
+
+    found = diagnosis._host(Systemd("here"), SimpleNamespace(services=(rules.service,)), SHIPPED)
+    assert found["status"][2].strip().startswith("Active: activating")
+    assert "hunter2" not in str(found)
+
+
+def test_the_settings_as_they_are_delivered_ask_for_no_command_line():
+    command = SHIPPED.evolution.recovery.service_status
+    assert command[:2] == ("systemctl", "show")
+    assert "ExecStart" not in " ".join(command)
