@@ -74,18 +74,20 @@ def lines_of(host: str, seen: Mapping[str, Any]) -> list[str]:
     )
     return [
         figures,
-        *(
-            f"{service}: {held['held_kib'] / 1024:.0f} MiB ({held['percent']:.1f} %), process {held['pid']}"
-            f"{_REMARKS.get(held['measure'], '')}"
-            if held["runs"]
-            else f"{service}: does not run"
-            for service, held in seen["services"].items()
-        ),
+        *(_service_line(service, held) for service, held in seen["services"].items()),
         *(
             f"{one['rss_kib'] / 1024:9.1f} MiB  pid {one['pid']:<8} {one['state']:<4} {one['name']}"
             for one in seen["consumers"]
         ),
     ]
+
+
+def _service_line(service: str, held: Mapping[str, Any]) -> str:
+    if not held["runs"]:
+        return f"{service}: does not run"
+    mib = held.get("held_kib", held.get("rss_kib", 0)) / 1024  # the latter: of a run that began before an upgrade
+    remark = _REMARKS.get(held.get("measure", ""), "")
+    return f"{service}: {mib:.0f} MiB ({held['percent']:.1f} %), process {held['pid']}{remark}"
 
 
 def _reached(system: SystemPorts, entry: HostSettings) -> Host:

@@ -35,6 +35,7 @@ _AT_ONCE = 8
 _CPU_SAMPLE_SECONDS = 0.5
 _PROCESSES = re.compile(r"\s*CGroup:")
 _COMMAND_LINE = re.compile(r"^\s*(Process|Control):|\bExec(?!Main)\w+=")
+_NARROWINGS = 5  # half an hour down to a minute, which is as fine as lines are told apart on the host
 _CONSUMERS, _ERRORS_SHOWN, _STATUS_LINES = 10, 20, 12
 
 
@@ -269,10 +270,20 @@ def _ticks(host: Host) -> list[int]:
 def _errors(host: Host, settings: Settings, now: datetime) -> dict[str, Any]:
     rules = settings.evolution.recovery
     files, _ = log_files(host, settings.logs.directory)
-    since = now - timedelta(minutes=rules.errors_minutes)
-    lines, more = matching_lines(host, files, rules.errors_pattern, since=since, until=now)
-    newest = sorted(lines)[-_ERRORS_SHOWN:]
-    return {"lines": len(lines), "more": more, "newest": [masked(one_line(line, limit=300)) for line in newest]}
+    early, late = now - timedelta(minutes=rules.errors_minutes), now
+    lines, more = matching_lines(host, files, rules.errors_pattern, since=early, until=now)
+    shown, cut = lines, more
+    for _ in range(_NARROWINGS if more else 0):  # what a host prints is cut at its end, where the newest are
+        middle = early + (late - early) / 2
+        found, cut = matching_lines(host, files, rules.errors_pattern, since=middle, until=now)
+        if found:
+            early, shown = middle, found
+        else:
+            late, cut = middle, True
+        if not cut:
+            break
+    newest = [masked(one_line(line, limit=300)) for line in sorted(shown)[-_ERRORS_SHOWN:]]
+    return {"lines": len(lines), "more": more, "newest": newest, "newest_known": not cut}
 
 
 def _json(body: bytes) -> Any:
