@@ -398,6 +398,7 @@ def test_an_engine_that_a_failed_run_left_stopped_is_started(evolution):
 
 
 def test_a_host_that_is_away_holds_up_no_other_that_was_left_stopped(evolution):
+    evolution.engine.stalls_after = 0
     settings = evolution.settings()
     [here] = settings.hosts
     settings = settings.model_copy(update={"hosts": (here.model_copy(update={"name": "away"}), here)})
