@@ -65,6 +65,7 @@ class Engine(PythonPart):
         self.interval_seconds = interval_seconds
         self.evaluations = evaluations
         self.stalls_after: int | None = None  # generations; then it does nothing any more, at its next start too
+        self.goes_back = False  # to the number of the checkpoint that it is given, and waits for; not on from the rows
 
     def stop(self) -> None:
         """Ask it to end; one that hangs is killed soon, as it loses at most the generation that it makes."""
@@ -86,6 +87,7 @@ class Engine(PythonPart):
             "SANDBOX_LOGS": str(self._logs),
             "SANDBOX_S3": f"{self._store.endpoint_url} {self._store.access_key} {self._store.secret_key}",
             "SANDBOX_READY": str(self._ready_file),
+            "SANDBOX_GOES_BACK": "yes" if self.goes_back else "",
             "SANDBOX_STALLS_AFTER": "" if self.stalls_after is None else str(self.stalls_after),
             **database_environment(self._cluster),
         }
@@ -106,6 +108,8 @@ class _Evolution:
         self._evaluations = int(environment["SANDBOX_EVALUATIONS"])
         self._ready = Path(environment["SANDBOX_READY"])
         self._left = int(environment["SANDBOX_STALLS_AFTER"] or -1)  # generations; below 0 there is no end
+        self._goes_back = bool(environment["SANDBOX_GOES_BACK"])
+        self._made = 0  # the last number, once it went back: the database's highest is another then
         self._ending = threading.Event()
 
     def end(self, *_signal: object) -> None:
@@ -132,7 +136,7 @@ class _Evolution:
     def _generation(self, database: psycopg.Connection) -> None:
         with database.transaction():
             state = database.execute("SELECT running, drift, resume_from FROM evolution_state FOR SHARE").fetchone()
-            if state is None or not state[0]:
+            if state is None or not state[0] or (self._goes_back and not state[2] and not self._made):
                 return
             checkpoint_mean = self._mean_of(state[2]) if state[2] else None
             last = database.execute(
@@ -140,8 +144,11 @@ class _Evolution:
                 "WHERE generation = (SELECT max(generation) FROM evolution_history) GROUP BY generation"
             ).fetchone()
             generation, mean = (last[0] + 1, next_mean(checkpoint_mean or last[1], state[1])) if last else (1, 0.5)
-            random = Random(f"{SEED}/engine/{generation}")
-            now = datetime.now(UTC)
+            random, now = Random(f"{SEED}/engine/{generation}"), datetime.now(UTC)
+            back_to = _number_of(state[2]) if self._goes_back and state[2] else self._made
+            if back_to:
+                generation = back_to + 1
+                random = Random(f"{SEED}/engine/{generation}/{now}")  # other ids than when it was made before
             if generation % _NEW_AGENT_EVERY == 0:
                 self._register(database, now, mean)
             agents = [row[0] for row in database.execute("SELECT id FROM agents ORDER BY id")]
@@ -163,6 +170,7 @@ class _Evolution:
             if state[2]:
                 database.execute("UPDATE evolution_state SET resume_from = ''")
                 self._log.write("INFO", "evolution", f"Resumed from {state[2]}")
+        self._made = generation if back_to else 0
         self._left -= 1
         self._log.append(generation_line(now, generation, [each.fitness for each in evaluations]))
 
@@ -181,7 +189,9 @@ class _Evolution:
         )
         cursor.executemany(
             "INSERT INTO fitness_tracking (agent_id, generation, fitness_score, performance_metrics, timestamp) "
-            "VALUES (%s, %s, %s, jsonb_build_object('duration_ms', %s::int), %s)",
+            "VALUES (%s, %s, %s, jsonb_build_object('duration_ms', %s::int), %s) "
+            "ON CONFLICT (agent_id, generation) DO UPDATE SET (fitness_score, timestamp) = "
+            "(excluded.fitness_score, excluded.timestamp)",  # one that is made once more
             [(e.agent_id, e.generation, e.fitness, random.randint(5, 90), e.timestamp) for e in evaluations],
         )
         best = max(each.fitness for each in evaluations)
@@ -207,6 +217,10 @@ class _Evolution:
         )
         text = f"Agent {agent.name} {agent.version} registered ({agent.size_kb} KB, {agent.instantiation_us} us)"
         self._agents_log.write("INFO", "agents", text)
+
+
+def _number_of(key: str) -> int:
+    return int("".join(filter(str.isdecimal, key)))
 
 
 def main() -> None:

@@ -1,11 +1,26 @@
--- A row is a generation above a number, by number: when it was first recorded, by how many rows, and what time it is.
+-- A row is a generation above `base` that has rows of after the restart, or any generation above `floor`, by number:
+-- when it was first recorded since (up to `floor`: after `newest`, above it: since `earliest`), by how many rows, and
+-- what time it is. One that bears no such time is told by the first that it bears.
+WITH dated AS (
+    SELECT
+        generation,
+        timestamp,
+        timestamp <= clock_timestamp() + interval '1 minute'
+        AND CASE
+            WHEN generation > %(floor)s THEN timestamp >= %(earliest)s
+            ELSE timestamp > %(newest)s
+        END AS since
+    FROM evolution_history
+    WHERE generation > %(base)s
+)
+
 SELECT
     generation,
-    min(timestamp) AS first_at,
-    count(*) AS evaluations,
+    coalesce(min(timestamp) FILTER (WHERE since), min(timestamp)) AS first_at,
+    coalesce(nullif(count(*) FILTER (WHERE since), 0), count(*)) AS evaluations,
     clock_timestamp() AS now
-FROM evolution_history
-WHERE generation > %(floor)s
+FROM dated
+WHERE generation > %(floor)s OR since
 GROUP BY generation
 ORDER BY generation
-LIMIT 100
+LIMIT 200

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tdev_operators.core.errors import GarbledAnswerError
-from tdev_operators.core.memory.consumers import Process, family_of, pid_of, processes_of
+from tdev_operators.core.memory.consumers import Process, family_of, held_by, pid_of, processes_of
 from tdev_operators.core.memory.meminfo import MemInfo
 from tdev_operators.core.ports import CommandOutput
 from tdev_operators.hooks.hosts.local import LocalHost
@@ -45,6 +45,65 @@ def test_a_process_and_what_it_started_are_found_with_what_they_hold_and_without
     assert found == sorted(found, key=lambda process: -process.rss_kib)
     assert "hunter2" not in str(found)
     assert "MiB  pid" in family[0].line
+
+
+class Said(LocalHost):
+    """A host whose kernel says of each process and control group what it is told."""
+
+    def __init__(self, pss=None, refused="", files=None):
+        super().__init__("said")
+        self.pss, self.refused, self.files = pss or {}, refused, files or {}
+
+    def run(self, argv, *, stdin="", **options):
+        if "xargs" in argv:
+            lines = [f"/proc/{pid}/smaps_rollup:Pss:    {kib} kB\n" for pid, kib in self.pss.items()]
+            return CommandOutput(123 if self.refused else 0, "".join(lines), self.refused)
+        return CommandOutput(0, self.files.get(argv[1], ""), "")
+
+
+FAMILY = [Process(pid, 1, 1000, "S", 1, "engine") for pid in (7, 8)]
+UNIT = "0::/system.slice/engine.service"
+STAT = {"/sys/fs/cgroup/system.slice/engine.service/memory.stat": "anon 2048000\nfile 9999999\nshmem 1024\n"}
+REFUSED = "grep: /proc/8/smaps_rollup: Permission denied"
+
+
+@pytest.mark.parametrize(
+    ("host", "held"),
+    [
+        (Said({7: 600, 8: 500}), (1100, "PSS")),
+        (Said({7: 600}, "grep: /proc/8/smaps_rollup: No such file or directory"), (600, "PSS")),  # it ended meanwhile
+        (Said({7: 600}, REFUSED, {"/proc/7/cgroup": f"{UNIT}\n", **STAT}), (2001, "cgroup")),
+        (Said({}, REFUSED, {"/proc/7/cgroup": f"{UNIT}/worker\n", **STAT}), (2001, "cgroup")),
+        (Said({}, REFUSED, {"/proc/7/cgroup": "0::/user.slice\n", **STAT}), (2000, "RSS")),  # others are in it, too
+        (Said({}, REFUSED, {"/proc/7/cgroup": f"{UNIT}\n"}), (2000, "RSS")),
+        (Said({}, REFUSED), (2000, "RSS")),
+    ],
+)
+def test_what_a_service_holds_is_taken_from_the_best_that_the_host_tells(host, held):
+    assert held_by(host, FAMILY, "engine") == held
+
+
+_PREFORKED = """
+import os, sys
+held, children = bytearray(os.urandom(1) * (100 * 2**20)), []
+for _ in range(4):
+    if not os.fork():
+        sys.stdin.read()
+        os._exit(0)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_pages_that_preforked_workers_share_count_once():
+    argv = [sys.executable, "-c", _PREFORKED]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        parent.stdout.readline()
+        family = family_of(processes_of(HOST), parent.pid)
+        held, measure = held_by(HOST, family, "engine")
+        parent.stdin.close()
+    assert sum(process.rss_kib for process in family) > 300 * 1024, "the sum counts them once a process"
+    assert (measure, 100 * 1024 < held < 200 * 1024) == ("PSS", True)
 
 
 def test_a_family_hangs_together_and_is_nobody_elses():

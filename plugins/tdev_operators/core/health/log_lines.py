@@ -100,8 +100,11 @@ def matching_lines(
         CommandFailedError: a file could not be read.
         GarbledAnswerError: what was found did not arrive; and what `Host.run` raises.
     """
-    hours = int((until - since) / timedelta(hours=1)) + 2
-    prefixes = sorted({(since + timedelta(hours=hour)).strftime("%Y-%m-%dT%H:") for hour in range(hours)})
+    # What the host prints is cut: by minutes where that are few, so that a short time prints no whole hour.
+    short = until - since <= timedelta(hours=1)
+    step, form = (timedelta(minutes=1), "%Y-%m-%dT%H:%M:") if short else (timedelta(hours=1), "%Y-%m-%dT%H:")
+    steps = int((until + _CLOCK_SLACK - since) / step) + 2
+    prefixes = sorted({(since + step * number).strftime(form) for number in range(steps)})
     expression = f"^({'|'.join(prefixes)}).*({pattern})"
     recent = [file for file in files if file.modified >= since]
     lines: list[str] = []

@@ -7,7 +7,6 @@ backups bucket says. There is no way back to what a service held in its memory; 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from tdev_operators.core import evidence
 from tdev_operators.core.errors import CommandFailedError, InputError, TdevError
 from tdev_operators.core.evolution.recovery.diagnosis import api_status, generation_state
 from tdev_operators.core.evolution.recovery.ports import EvolutionPorts
+from tdev_operators.core.evolution.recovery.proof import Floor
 from tdev_operators.core.evolution.recovery.starting import each_of
 from tdev_operators.core.evolution.recovery.watch import watch
 from tdev_operators.core.maintenance_window import is_open
@@ -163,8 +163,7 @@ class Relief:
         watched = watch(
             self._ports,
             self._settings,
-            int(floor["highest"]),
-            datetime.fromisoformat(floor["at"]),
+            Floor.of(floor),
             wanted=1,
             progress=self._progress,
             check=self._check,
@@ -249,8 +248,7 @@ class Relief:
         if act.service != self._settings.evolution.recovery.service or self.journal.done(FLOOR) is not None:
             return
         with suppress(TdevError):  # without the database there is no proof, and the engine is started all the same
-            state = generation_state(self._ports)
-            self.journal.note(FLOOR, "done", highest=state["highest"] or 0, at=state["now"])
+            self.journal.note(FLOOR, "done", **Floor.facts(generation_state(self._ports)))
 
     def _host(self, act: Act) -> Host:
         if act.host not in self._ports.system.hosts:

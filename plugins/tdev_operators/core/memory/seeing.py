@@ -6,13 +6,17 @@ from typing import Any
 
 from tdev_operators.core.errors import InputError, TdevError
 from tdev_operators.core.health.side_by_side import side_by_side
-from tdev_operators.core.memory.consumers import family_of, pid_of, processes_of
+from tdev_operators.core.memory.consumers import family_of, held_by, pid_of, processes_of
 from tdev_operators.core.memory.meminfo import MemInfo
 from tdev_operators.core.ports import Host, SystemPorts
 from tdev_operators.core.recovery.services import is_alive
 from tdev_operators.core.settings import HostSettings, Settings
 
 _AT_ONCE = 16
+_REMARKS = {
+    "RSS": "; perhaps less: shared pages count once a process, as only root and its own user may read its PSS",
+    "cgroup": "; by its control group",
+}
 
 
 def look(system: SystemPorts, settings: Settings) -> tuple[dict[str, Any], dict[str, str]]:
@@ -32,9 +36,9 @@ def look_at(host: Host, entry: HostSettings, settings: Settings) -> dict[str, An
     for service in entry.services:
         runs = is_alive(host, settings, service)
         pid = pid_of(host, rules.service_pid, service) if runs else 0
-        held = sum(process.rss_kib for process in family_of(processes, pid)) if pid else 0
+        held, measure = held_by(host, family_of(processes, pid), service) if pid else (0, "PSS")
         percent = round(100 * held / memory.total, 3)
-        services[service] = {"runs": runs, "pid": pid, "rss_kib": held, "percent": percent}
+        services[service] = {"runs": runs, "pid": pid, "held_kib": held, "measure": measure, "percent": percent}
     return {
         "total_kib": memory.total,
         "available_kib": memory.available,
@@ -70,17 +74,20 @@ def lines_of(host: str, seen: Mapping[str, Any]) -> list[str]:
     )
     return [
         figures,
-        *(
-            f"{service}: {held['rss_kib'] / 1024:.0f} MiB ({held['percent']:.1f} %), process {held['pid']}"
-            if held["runs"]
-            else f"{service}: does not run"
-            for service, held in seen["services"].items()
-        ),
+        *(_service_line(service, held) for service, held in seen["services"].items()),
         *(
             f"{one['rss_kib'] / 1024:9.1f} MiB  pid {one['pid']:<8} {one['state']:<4} {one['name']}"
             for one in seen["consumers"]
         ),
     ]
+
+
+def _service_line(service: str, held: Mapping[str, Any]) -> str:
+    if not held["runs"]:
+        return f"{service}: does not run"
+    mib = held.get("held_kib", held.get("rss_kib", 0)) / 1024  # the latter: of a run that began before an upgrade
+    remark = _REMARKS.get(held.get("measure", ""), "")
+    return f"{service}: {mib:.0f} MiB ({held['percent']:.1f} %), process {held['pid']}{remark}"
 
 
 def _reached(system: SystemPorts, entry: HostSettings) -> Host:

@@ -131,7 +131,7 @@ class Evolution:
         self._holders.clear()
         if self.engine.running:
             self.engine.go_on()
-        self.engine.stalls_after = None
+        self.engine.stalls_after, self.engine.goes_back = None, False
         self.engine.stop()
         with self.system.database() as sql:
             sql.execute(

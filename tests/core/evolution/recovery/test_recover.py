@@ -146,6 +146,26 @@ def test_an_engine_that_ends_again_is_told(evolution):
     assert found["cure"].hint == "See in its log why t-developer-evolution ends on sandbox."
 
 
+def test_an_engine_that_goes_back_to_its_checkpoint_is_cured_by_what_it_makes_anew(evolution):
+    evolution.engine.goes_back = True
+    before = evolution.value("SELECT now()")
+    found = evolution.recover(settings=evolution.settings(checkpoint_lead_generations=0))
+    assert "Resumed from checkpoint_gen0180.json." in found["checkpoints"].summary
+    assert found["cure"].verdict is Verdict.OK, found["cure"]
+    assert found["cure"].summary.startswith("Cured: generation 181 at ")
+    again = "SELECT count(*) FROM evolution_history WHERE generation = 181 AND timestamp"
+    assert evolution.value(f"{again} < %s", before) > 0, "the number stood there before"
+    assert evolution.value(f"{again} > %s", before) > 0
+
+
+def test_one_that_went_back_and_makes_nothing_is_not_cured_by_what_stood_there(evolution):
+    evolution.engine.goes_back, evolution.engine.stalls_after = True, 0
+    settings = evolution.settings(checkpoint_lead_generations=0, generation_wait_seconds=2.0)
+    found = evolution.recover(settings=settings)
+    assert found["cure"].verdict is Verdict.CRITICAL
+    assert ", and none above the checkpoint's 180 was made anew." in found["cure"].summary
+
+
 def test_spoiled_checkpoints_are_skipped_and_told(evolution):
     evolution.system.break_("spoil_checkpoints")
     found = evolution.recover(settings=evolution.settings(checkpoint_lead_generations=0))
@@ -378,6 +398,7 @@ def test_an_engine_that_a_failed_run_left_stopped_is_started(evolution):
 
 
 def test_a_host_that_is_away_holds_up_no_other_that_was_left_stopped(evolution):
+    evolution.engine.stalls_after = 0
     settings = evolution.settings()
     [here] = settings.hosts
     settings = settings.model_copy(update={"hosts": (here.model_copy(update={"name": "away"}), here)})

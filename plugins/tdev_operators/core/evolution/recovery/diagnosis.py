@@ -4,8 +4,9 @@ A part that cannot be looked at is told as such and stops no other.
 """
 
 import json
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,9 @@ STATUS_PATH, CURRENT_PATH = "/api/evolution/status", "/generation/current"
 _OK = 200
 _AT_ONCE = 8
 _CPU_SAMPLE_SECONDS = 0.5
+_PROCESSES = re.compile(r"\s*CGroup:")
+_COMMAND_LINE = re.compile(r"^\s*(Process|Control):|\bExec(?!Main)\w+=")
+_NARROWINGS = 5  # half an hour down to a minute, which is as fine as lines are told apart on the host
 _CONSUMERS, _ERRORS_SHOWN, _STATUS_LINES = 10, 20, 12
 
 
@@ -108,7 +112,8 @@ def generation_state(ports: EvolutionPorts) -> dict[str, Any]:
     [row] = ports.system.database.rows(load_sql("evolution_recovery/state"))
     if row.pop("rows_hidden"):
         raise GarbledAnswerError("Row security hides rows of evolution_history; give our role BYPASSRLS.")
-    return {**row, "now": row["now"].isoformat()}
+    newest = row["newest"]
+    return {**row, "now": row["now"].isoformat(), "newest": newest.isoformat() if newest else ""}
 
 
 def api_status(ports: EvolutionPorts) -> dict[str, Any]:
@@ -214,12 +219,26 @@ def _host(host: Host, entry: HostSettings, settings: Settings) -> dict[str, Any]
     if rules.service in entry.services:
         argv = [word.replace("{service}", rules.service) for word in rules.service_status]
         said = host.run(argv, timeout_seconds=10.0)  # systemctl status: 3 says that it does not run, and still says it
-        lines = (said.stdout or said.stderr).splitlines()[:_STATUS_LINES]
+        lines = without_arguments((said.stdout or said.stderr).splitlines())[:_STATUS_LINES]
         found["status"] = [masked(one_line(line, limit=200)) for line in lines]
         pid = pid_of(host, settings.memory_relief.service_pid, rules.service)
         engine = next((process for process in processes if process.pid == pid), None)
         found["engine"] = engine.to_json() if engine else None
     return found
+
+
+def without_arguments(lines: Sequence[str]) -> list[str]:
+    """Return what a service manager says of a service without command lines: arguments may be secrets of people.
+
+    From `CGroup:` on `systemctl status` lists processes with theirs, and then the journal.
+    """
+    told: list[str] = []
+    for line in lines:
+        if _PROCESSES.match(line):
+            break
+        if not _COMMAND_LINE.search(line):
+            told.append(line)
+    return told
 
 
 def _lock_file(host: Host, file: str) -> str:
@@ -251,10 +270,20 @@ def _ticks(host: Host) -> list[int]:
 def _errors(host: Host, settings: Settings, now: datetime) -> dict[str, Any]:
     rules = settings.evolution.recovery
     files, _ = log_files(host, settings.logs.directory)
-    since = now - timedelta(minutes=rules.errors_minutes)
-    lines, more = matching_lines(host, files, rules.errors_pattern, since=since, until=now)
-    newest = sorted(lines)[-_ERRORS_SHOWN:]
-    return {"lines": len(lines), "more": more, "newest": [masked(one_line(line, limit=300)) for line in newest]}
+    early, late = now - timedelta(minutes=rules.errors_minutes), now
+    lines, more = matching_lines(host, files, rules.errors_pattern, since=early, until=now)
+    shown, cut = lines, more
+    for _ in range(_NARROWINGS if more else 0):  # what a host prints is cut at its end, where the newest are
+        middle = early + (late - early) / 2
+        found, cut = matching_lines(host, files, rules.errors_pattern, since=middle, until=now)
+        if found:
+            early, shown = middle, found
+        else:
+            late, cut = middle, True
+        if not cut:
+            break
+    newest = [masked(one_line(line, limit=300)) for line in sorted(shown)[-_ERRORS_SHOWN:]]
+    return {"lines": len(lines), "more": more, "newest": newest, "newest_known": not cut}
 
 
 def _json(body: bytes) -> Any:

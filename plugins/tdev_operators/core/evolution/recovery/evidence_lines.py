@@ -24,7 +24,8 @@ def evidence_lines(found: Diagnosis) -> Iterator[str]:
         elif kind == "host":
             yield from _host_lines(host, part)
         elif kind == "errors":
-            yield f"errors       {part['lines']}{' and more' if part['more'] else ''} in the logs of {host}"
+            which = "" if part.get("newest_known", True) else "; newer ones than these may be there, so many they are"
+            yield f"errors       {part['lines']}{' and more' if part['more'] else ''} in the logs of {host}{which}"
             yield from (f"             {line}" for line in part["newest"])
     locks = found.parts.get(LOCKS) or {"held": (), "waits_for": ()}
     for row in locks["held"]:

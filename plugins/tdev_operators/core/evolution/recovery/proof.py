@@ -2,18 +2,45 @@
 
 What the API says proves nothing. A generation counts when its number is above everything that stood there while the
 engine was stopped, and when it bears a time since then: rows that somebody copied in, or that a wrong clock dated, do
-not.
+not. An engine that goes on at its checkpoint's number makes some numbers once more: such a one counts by the rows that
+are newer than everything that stood there. Numbers have to rise from one to the next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Self
 
 from tdev_operators.core.ports import Database
 from tdev_operators.core.sql import load_sql
 
 # The engine dates its rows with its own clock, which may be this far from the database's.
 _CLOCK_SLACK = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What stood there while the engine was stopped, at `at`: the highest number, and the newest time of a row.
+
+    From `base` on numbers may come once more: it is the generation of the checkpoint that was used.
+    """
+
+    highest: int
+    at: datetime
+    newest: datetime
+    base: int
+
+    @classmethod
+    def facts(cls, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return it as a journal keeps it, from what the database says of generations; `of` reads it."""
+        return {"highest": state["highest"] or 0, "at": state["now"], "newest": state["newest"]}
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any], checkpoint: int | None = None) -> Self:
+        """Rebuild it; `checkpoint` is the generation of the one that was used, None without any."""
+        highest, at = int(kept["highest"]), datetime.fromisoformat(kept["at"])
+        newest = datetime.fromisoformat(kept["newest"]) if kept.get("newest") else at
+        return cls(highest, at, max(at, newest), highest if checkpoint is None else min(highest, checkpoint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +69,17 @@ class Seen:
         return max((one.first_at for one in self.real), default=otherwise)
 
 
-def generations_since(database: Database, floor: int, started_at: datetime) -> Seen:
-    """Return which generations came above a number; raises what `Database.rows` raises."""
-    rows = database.rows(load_sql("evolution_recovery/generations_since"), {"floor": floor})
+def generations_since(database: Database, floor: Floor) -> Seen:
+    """Return which generations came since the restart; raises what `Database.rows` raises."""
+    binds = {
+        "floor": floor.highest,
+        "base": floor.base,
+        "earliest": floor.at - _CLOCK_SLACK,
+        "newest": floor.newest,
+    }
+    rows = database.rows(load_sql("evolution_recovery/generations_since"), binds)
     return parted(
-        [(Generation(row["generation"], row["first_at"], row["evaluations"]), row["now"]) for row in rows], started_at
+        [(Generation(row["generation"], row["first_at"], row["evaluations"]), row["now"]) for row in rows], floor.at
     )
 
 
@@ -56,4 +89,14 @@ def parted(found: Sequence[tuple[Generation, datetime]], started_at: datetime) -
     odd: list[Generation] = []
     for one, now in found:
         (real if started_at - _CLOCK_SLACK <= one.first_at <= now + _CLOCK_SLACK else odd).append(one)
-    return Seen(tuple(real), tuple(odd))
+    return Seen(_rising(real), tuple(odd))
+
+
+def _rising(real: Sequence[Generation]) -> tuple[Generation, ...]:
+    """Return those since the last fall of the number: an engine may make one more before it takes its checkpoint."""
+    rising: list[Generation] = []
+    for one in sorted(real, key=lambda each: (each.first_at, each.number)):
+        if rising and one.number < rising[-1].number:
+            rising.clear()
+        rising.append(one)
+    return tuple(rising)

@@ -6,7 +6,6 @@ no way back to a stalled evolution, and none is wanted; but an engine that was s
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -36,6 +35,7 @@ from tdev_operators.core.evolution.recovery.diagnosis import (
     waited_for,
 )
 from tdev_operators.core.evolution.recovery.ports import EvolutionPorts
+from tdev_operators.core.evolution.recovery.proof import Floor
 from tdev_operators.core.evolution.recovery.starting import each_of
 from tdev_operators.core.evolution.recovery.watch import clock_of, watch
 from tdev_operators.core.ports import Host
@@ -151,8 +151,7 @@ class Recovery:
         watched = watch(
             self._ports,
             self._settings,
-            int(floor["highest"]),
-            datetime.fromisoformat(floor["at"]),
+            Floor.of(floor, self._rules.generation_of((self.journal.done(RESUME) or {}).get("checkpoint", ""))),
             wanted=self._rules.generations_to_see,
             progress=self._progress,
             check=self._check,
@@ -272,9 +271,8 @@ class Recovery:
 
     def _start(self, hosts: list[Host]) -> None:
         if self.journal.done(FLOOR) is None:
-            # While it is stopped nobody makes generations: what comes above this number is new.
-            state = generation_state(self._ports)
-            self.journal.note(FLOOR, "done", highest=state["highest"] or 0, at=state["now"])
+            # While it is stopped nobody makes generations: what comes above this, or is newer than all of it, is new.
+            self.journal.note(FLOOR, "done", **Floor.facts(generation_state(self._ports)))
         for host in hosts:
             step, service = _start(host.name), self._rules.service
             if self.journal.done(step) is not None:

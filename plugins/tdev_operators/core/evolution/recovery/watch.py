@@ -14,7 +14,7 @@ from tdev_operators.core.evolution.recovery.diagnosis import (
     waited_for,
 )
 from tdev_operators.core.evolution.recovery.ports import EvolutionPorts
-from tdev_operators.core.evolution.recovery.proof import Seen, generations_since
+from tdev_operators.core.evolution.recovery.proof import Floor, Seen, generations_since
 from tdev_operators.core.recovery.services import is_alive
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
@@ -35,39 +35,39 @@ class Watched:
 def watch(
     ports: EvolutionPorts,
     settings: Settings,
-    floor: int,
-    started_at: datetime,
+    floor: Floor,
     *,
     wanted: int,
     progress: Callable[[str], None],
     check: Callable[[], None],
 ) -> Watched:
-    """Wait until so many generations above a number came, or one is late, by the database's clock.
+    """Wait until so many generations came since an engine was stopped, or one is late, by the database's clock.
 
     Raises:
         TransientError: the database is away for longer than that; and what `check` raises.
     """
-    seconds, told = settings.evolution.recovery.generation_wait_seconds, 0
+    seconds, told = settings.evolution.recovery.generation_wait_seconds, set[int]()
     patience, pause = timedelta(seconds=seconds), min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, seconds / _POLLS))
     give_up_at = time.monotonic() + wanted * seconds
     while True:
         check()
         try:
             now = clock_of(ports)
-            seen = generations_since(ports.system.database, floor, started_at)
+            seen = generations_since(ports.system.database, floor)
         except TransientError:
             if time.monotonic() > give_up_at:
                 raise
             time.sleep(pause)
             continue
-        for one in seen.real[told:]:
-            progress(f"generation {one.told}")
-        told = len(seen.real)
-        silent = now - seen.last_at(started_at)
+        for one in seen.real:
+            if one.number not in told:
+                progress(f"generation {one.told}")
+                told.add(one.number)
+        silent = now - seen.last_at(floor.at)
         if silent >= patience:
             why, todo = _why_not(ports, settings, seen, floor)
             return Watched(tuple(one.told for one in seen.real), why, todo)
-        if told >= wanted:
+        if len(seen.real) >= wanted:
             return Watched(tuple(one.told for one in seen.real[:wanted]))
         time.sleep(pause)
 
@@ -79,7 +79,7 @@ def clock_of(ports: EvolutionPorts) -> datetime:
     return now
 
 
-def _why_not(ports: EvolutionPorts, settings: Settings, seen: Seen, floor: int) -> tuple[str, str]:
+def _why_not(ports: EvolutionPorts, settings: Settings, seen: Seen, floor: Floor) -> tuple[str, str]:
     rules = settings.evolution.recovery
     why, todo = _what_came(seen, floor, rules.generation_wait_seconds / 60), ""
     with suppress(TdevError):
@@ -97,7 +97,7 @@ def _why_not(ports: EvolutionPorts, settings: Settings, seen: Seen, floor: int) 
     return why, todo or "Read the engine's log on its host, with the evidence beside it."
 
 
-def _what_came(seen: Seen, floor: int, minutes: float) -> str:
+def _what_came(seen: Seen, floor: Floor, minutes: float) -> str:
     if seen.real:
         numbers = ", ".join(str(one.number) for one in seen.real)
         what = "Generation" if len(seen.real) == 1 else "Generations"
@@ -108,4 +108,5 @@ def _what_came(seen: Seen, floor: int, minutes: float) -> str:
             f"Generation {one.number} appeared and bears the time {one.first_at:%Y-%m-%d %H:%M} UTC: it was not made "
             f"since the restart, and no other came for {minutes:.0f} min."
         )
-    return f"No generation above {floor} came within {minutes:.0f} min after the restart."
+    anew = f", and none above the checkpoint's {floor.base} was made anew" if floor.base < floor.highest else ""
+    return f"No generation above {floor.highest} came within {minutes:.0f} min after the restart{anew}."
