@@ -1,14 +1,15 @@
 """A stalled evolution as tasks: diagnosed, approved, recovered, concluded (guide: Evolution Stalled)."""
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
-from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
-from tdev_operators.operators.work import close_by_hand, holding, recovering
+from tdev_operators.operators.base import MaintenanceOperator, ref_of
+from tdev_operators.operators.engine_care import TRIES_WHILE_BUSY, at_the_engine, settled
+from tdev_operators.operators.work import close_by_hand, recovering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from tdev_operators.hooks.reporting import ReportingPorts
 
 ITEM = "recover_evolution"
-# With our back-off about two hours: longer than a drill, a failover or a tuning holds the lease that is waited for.
-TRIES_WHILE_BUSY = 15
-_TRIES = 3  # for everything else: an engine that stands still must be told soon
 
 
 def evolution_recovery_form() -> dict[str, Param]:
@@ -153,65 +151,18 @@ class EvolutionConcludeOperator(MaintenanceOperator):
             return recovery.settle()
 
 
-def settled(context: "Context", task: MaintenanceOperator, settle: "Callable[[], str]") -> str:
-    """Settle what a run has left; return why that was impossible, once there is no other try: that must be told, too.
-
-    Who holds a lease that is needed is waited for as long as the task has retries, and anything else for a few only.
-
-    Raises:
-        TransientError: it did not work, and will be tried again.
-    """
-    from tdev_operators.core.errors import BusyError, TdevError  # noqa: PLC0415  not while parsing
-
-    try:
-        task.log.warning("%s", settle())
-    except TdevError as error:
-        retries = task.retries or 0
-        tries = retries if isinstance(error, BusyError) else min(retries, _TRIES)
-        if error.retryable and context["ti"].try_number <= tries:
-            raise
-        return str(error)
-    return ""
-
-
-@contextmanager
-def alone_with_the_engine(
-    context: "Context", *, or_else_nothing: bool = False
-) -> "Iterator[tuple[ReportingPorts, Callable[[], None]]]":
-    """Hold the lease of the evolution's engine: no two runs stop and start it at once.
-
-    Yields what `holding` does, which says what `or_else_nothing` is.
-    """
-    ports, run = task_ports(), context["dag_run"]
-    name, holder = f"evolution:{ports.settings.system.name}", f"{run.dag_id} {run.run_id}"
-    with holding(name, holder, ports, or_else_nothing=or_else_nothing) as held:
-        yield held
-
-
 @contextmanager
 def _opened(
     context: "Context", progress: "Callable[[str], None]", *, alone: bool = False, or_else_nothing: bool = False
 ) -> "Iterator[tuple[Recovery, ReportingPorts]]":
     from tdev_operators.core.evolution.recovery.recover import Recovery  # noqa: PLC0415  not while parsing
-    from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
-    from tdev_operators.hooks.evolution_assembly import evolution_ports  # noqa: PLC0415
 
-    ref = ref_of(context, tier=ITEM, item=ITEM)
-    with ExitStack() as held:
-        if alone:
-            reporting, check = held.enter_context(alone_with_the_engine(context, or_else_nothing=or_else_nothing))
-        else:
-            reporting, check = task_ports(), lambda: None
-        ports = held.enter_context(evolution_ports(reporting.settings, airflow_connections()))
+    with at_the_engine(context, ITEM, alone=alone, or_else_nothing=or_else_nothing) as work:
+        settings = work.reporting.settings
         recovery = Recovery(
-            ports,
-            reporting.settings,
-            request_of(context),
-            note=lambda event, facts: reporting.ledger.journal(ref, event, facts),
-            progress=progress,
-            check=check,
+            work.ports, settings, request_of(context), note=work.note, progress=progress, check=work.check
         )
-        yield recovery, reporting
+        yield recovery, work.reporting
 
 
 def request_of(context: "Context") -> "RecoveryRequest":

@@ -1,14 +1,14 @@
 """High memory as tasks: diagnosed, approved, relieved, concluded (guide: High Memory Usage)."""
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tdev_operators.operators.approval import PeopleApprovalOperator, approved_by, requester_of
-from tdev_operators.operators.base import MaintenanceOperator, ref_of, task_ports
-from tdev_operators.operators.evolution_recovery import TRIES_WHILE_BUSY, alone_with_the_engine, settled
+from tdev_operators.operators.base import MaintenanceOperator, ref_of
+from tdev_operators.operators.engine_care import TRIES_WHILE_BUSY, at_the_engine, settled
 from tdev_operators.operators.work import close_by_hand, recovering
 
 if TYPE_CHECKING:
@@ -141,26 +141,12 @@ def _opened(
     context: "Context", progress: "Callable[[str], None]", *, alone: bool = False, or_else_nothing: bool = False
 ) -> "Iterator[tuple[Relief, ReportingPorts]]":
     from tdev_operators.core.memory.relief import Relief  # noqa: PLC0415  not while parsing
-    from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
-    from tdev_operators.hooks.evolution_assembly import evolution_ports  # noqa: PLC0415
 
-    ref = ref_of(context, tier=ITEM, item=ITEM)
-    with ExitStack() as held:
-        # A restarted engine is a recovery's business, too: the two never run beside each other.
-        if alone:
-            reporting, check = held.enter_context(alone_with_the_engine(context, or_else_nothing=or_else_nothing))
-        else:
-            reporting, check = task_ports(), lambda: None
-        ports = held.enter_context(evolution_ports(reporting.settings, airflow_connections()))
-        relief = Relief(
-            ports,
-            reporting.settings,
-            request_of(context),
-            note=lambda event, facts: reporting.ledger.journal(ref, event, facts),
-            progress=progress,
-            check=check,
-        )
-        yield relief, reporting
+    # A restarted engine is a recovery's business, too: the two never run beside each other.
+    with at_the_engine(context, ITEM, alone=alone, or_else_nothing=or_else_nothing) as work:
+        settings = work.reporting.settings
+        relief = Relief(work.ports, settings, request_of(context), note=work.note, progress=progress, check=work.check)
+        yield relief, work.reporting
 
 
 def request_of(context: "Context") -> "ReliefRequest":
