@@ -107,6 +107,7 @@ def items_that_were_late(house, *run_ids):
     return late
 
 
+@pytest.mark.faults
 def test_two_runs_of_one_item_take_turns(house):
     both = [house.airflow.trigger(ITEMS, {"items": ["killed"]}) for _ in range(2)]  # 12 s each
     assert [house.airflow.wait_for_run(ITEMS, run_id) for run_id in both] == ["success", "success"]

@@ -7,6 +7,7 @@ from tests.airflow.test_analysis import run
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.faults
 def test_a_certificate_that_is_over_is_one_red_result_of_four(house):
     former = house.system.tls.served("ws.t-developer.com")
     house.system.tls.replace("ws.t-developer.com", days_left=-2)

@@ -7,6 +7,7 @@ from tests.airflow.test_analysis import run
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.faults
 def test_what_was_never_looked_at_is_no_pass_and_the_record_is_sealed(house):
     state, found, page = run(house, "tdev_monthly", "compliance_audit")
     assert state == "failed"

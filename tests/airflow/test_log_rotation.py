@@ -7,6 +7,7 @@ import pytest
 from sandbox.settings_file import change_settings
 from tdev_operators.core.settings import load_settings
 from tests.debian import needs_debian, not_run
+from tests.served_logs import lines_written_to
 
 
 @pytest.mark.faults
@@ -35,7 +36,8 @@ def test_a_dry_run_says_what_would_be_and_a_run_proves_it(house, tmp_path):
     former["logs"]["rotation"].pop("copytruncate")
     change_settings(house.system.settings_file, {"logs": {"directory": str(logs), "rotation": rotation}})
     try:
-        _dry_then_proven(house, etc, logs)
+        with lines_written_to(logs / "api.log"):
+            _dry_then_proven(house, etc, logs)
     finally:
         change_settings(house.system.settings_file, former)
 

@@ -1,6 +1,10 @@
 """The benchmark of the agents' optimiser measures what it says."""
 
+import pytest
+
 from benchmarks import agents
+
+pytestmark = pytest.mark.faults
 
 
 def test_a_few_agents_are_optimised_both_ways():

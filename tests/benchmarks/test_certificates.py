@@ -1,6 +1,10 @@
 """The benchmark of certificates at a small scale: its row is there, and what it times is the look."""
 
+import pytest
+
 from benchmarks.certificates import rows
+
+pytestmark = pytest.mark.faults
 
 
 def test_it_has_the_promised_row():

@@ -1,6 +1,10 @@
 """The benchmark of logs, small: all three count the same, and ours needs little memory."""
 
+import pytest
+
 from tests.debian import needs_debian
+
+pytestmark = pytest.mark.faults
 
 
 def test_all_three_count_the_same_lines():

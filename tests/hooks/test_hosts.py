@@ -36,6 +36,7 @@ from tdev_operators.hooks.hosts.local import LocalHost
 from tdev_operators.hooks.hosts.ssh import SshHost, _converse
 from tdev_operators.hooks.hosts.ssm import STDOUT_LIMIT_CHARACTERS, SsmHost
 from tests.debian import needs_debian, not_run
+from tests.served_logs import lines_written_to
 
 Said = Callable[[BaseException], str]
 pytestmark = pytest.mark.xdist_group("sshd")  # /run/sshd is one for the whole machine: who leaves first would take it
@@ -251,21 +252,8 @@ def test_rotation_is_put_on_it(host: StreamingHost, tmp_path: Path) -> None:
     quiet: Any = {"note": lambda *_: None, "progress": lambda _: None, "check": lambda: None}
     installation = Installation(host, str(logs), rules, **quiet)
     assert installation.carry_out().changed
-    ended = threading.Event()
-
-    def serve() -> None:
-        """Write a line now and then into whatever bears the name."""
-        while not ended.wait(0.1):
-            with (logs / "api.log").open("a", encoding="utf-8") as log:
-                log.write("2026-11-23T09:00:01Z INFO api another line\n")
-
-    service = threading.Thread(target=serve)
-    service.start()
-    try:
+    with lines_written_to(logs / "api.log"):
         told = installation.prove().told[0]
-    finally:
-        ended.set()
-        service.join()
     # Where process 1 cannot be seen, as in some containers, the sizes say it.
     assert "no process holds the old one" in told or "no process that can be seen holds the old one" in told
     assert not installation.carry_out().changed

@@ -13,6 +13,7 @@ from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.connections import EnvironmentConnections
 from tests.debian import needs_debian, not_run
 from tests.operators.test_metric_cleanup import system, tasks  # noqa: F401  fixtures
+from tests.served_logs import lines_written_to
 
 
 def installed(**asked):
@@ -55,7 +56,8 @@ def test_a_dry_run_then_the_installation_with_its_proof(tasks, etc):  # noqa: F8
     assert told["verdict"] == "OK", told
     assert "Nothing was changed" in told["summary"]
     assert list(etc.iterdir()) == []
-    told = installed(dry_run=False, prove=True)
+    with lines_written_to(*tasks.logs.glob("*.log")):
+        told = installed(dry_run=False, prove=True)
     assert told["verdict"] == "OK", told
     assert [file.name for file in etc.iterdir()] == ["t-developer"]
     assert (tasks.logs / "api.log.1").stat().st_size

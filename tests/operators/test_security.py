@@ -60,6 +60,7 @@ def test_a_retry_is_of_its_runs_moment_and_what_is_cleared_later_of_now(run_afte
 
 
 @pytest.mark.timeout(500)
+@pytest.mark.faults  # and in a real Airflow in tests/airflow/test_audit.py
 def test_the_weekly_audit_looks_at_everything_and_tells_all_that_is_open(tasks):  # noqa: F811  the fixture
     from tdev_operators.operators.base import task_ports
     from tdev_operators.operators.security import SecurityAuditOperator

@@ -39,7 +39,8 @@ def test_a_day_and_a_month(job):
     first = analyze.do(job)
     assert bad(first) == {}, "all is well in a sandbox, and what it cannot see is out of scope"
     assert {each.check for each in first.out_of_scope} == {
-        f"performance.{name}" for name in ("top_statements", "regressions", "new_statements")
+        *(f"performance.{name}" for name in ("top_statements", "regressions", "new_statements")),
+        "logs.rotation",
     }
     name, now = job.settings.system.name, job.ports.clock()
     taken = {
