@@ -159,9 +159,13 @@ class House:
                 folder.chmod(0o777)
                 secret.chmod(0o666)
             homes = [home for home in (os.environ.get("HOME", ""),) if home]
+            shared = Path("/dev/shm", f"tdev-probe-{secrets.token_hex(8)}")  # noqa: S108  it must not come to be
             facts = {**ends, "secret": str(secret), "pid": os.getpid(), "homes": homes, "installed": self._installed()}
-            together = self.run("probe", {"barrier": "together", **facts})
-            broken.update({str(name): str(why) for name, why in together.data.items()})
+            together = self.run("probe", {"barrier": "together", "shared": str(shared), **facts})
+            if shared.exists():
+                broken["writing files"] = "shared memory was made"
+                shared.unlink()
+            broken = {**{str(name): str(why) for name, why in together.data.items()}, **broken}
             if list(folder.iterdir()) != [secret] or secret.read_bytes() != b"planted":
                 broken["writing files"] = broken.get("writing files") or "a planted file was not left as it was"
         if together.refusal:
