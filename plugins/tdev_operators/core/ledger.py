@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tdev_operators.core.errors import TargetUnreachableError
 from tdev_operators.core.items import ItemOutcome, ItemRef
 from tdev_operators.core.reporting.alerts import AlertPlan, Episode
 from tdev_operators.core.reporting.escaping import storable
@@ -72,6 +73,17 @@ class Sample:
 
     taken_at: datetime
     facts: Mapping[str, Any]
+
+
+def to_compare_with(samples: "Sequence[Sample] | None") -> "Sequence[Sample]":
+    """Return samples of the ledger, if it could be asked.
+
+    Raises:
+        TargetUnreachableError: it could not: its database is down.
+    """
+    if samples is None:
+        raise TargetUnreachableError("The ledger's database is down, so that nothing can be compared with before.")
+    return samples
 
 
 @dataclass(frozen=True, slots=True)

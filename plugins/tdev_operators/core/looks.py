@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from tdev_operators.core.database.check_names import parted
 from tdev_operators.core.errors import TdevError, sentence_of
+from tdev_operators.core.scope import parted
 from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
 
 if TYPE_CHECKING:
@@ -72,13 +72,18 @@ def told(result: CheckResult) -> str:
     return f"{result.verdict:8} {result.check} ({result.duration_seconds:.2f} s): {result.summary}"
 
 
-def with_causes(results: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
-    """Drop a cause that is not red itself, or that stands for another trouble: then the result speaks for itself."""
+def with_causes(
+    results: Sequence[CheckResult], explains: Callable[[CheckResult, CheckResult], bool] = lambda _cause, _result: True
+) -> tuple[CheckResult, ...]:
+    """Drop a cause that is not red itself, is none of the results, or does not explain one: it speaks for itself then.
+
+    `explains` is given the cause and the result that names it; as it stands, every red cause explains.
+    """
     by_name = {result.check: result for result in results}
 
     def settled(result: CheckResult) -> CheckResult:
         cause = by_name.get(result.because_of)
-        holds = cause is not None and cause.verdict.is_red and cause.summary == result.summary
+        holds = cause is not None and cause is not result and cause.verdict.is_red and explains(cause, result)
         return result if holds else replace(result, because_of="")
 
     return tuple(settled(result) if result.because_of else result for result in results)

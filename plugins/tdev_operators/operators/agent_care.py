@@ -16,9 +16,9 @@ class AgentOptimiseOperator(ItemWorkOperator):
     def do(self, job: Job) -> "ItemOutcome":
         """Return two results: the confinement, and what became of the agents."""
         from tdev_operators.core.agents.run import Run, optimise_agents  # noqa: PLC0415  not while parsing
-        from tdev_operators.core.database.check_names import in_scope  # noqa: PLC0415
         from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415
         from tdev_operators.core.recovery.request import recovery_id_of  # noqa: PLC0415
+        from tdev_operators.core.scope import in_scope  # noqa: PLC0415
         from tdev_operators.hooks.agent_assembly import agent_ports  # noqa: PLC0415
         from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
 

@@ -17,11 +17,11 @@ class PerformanceAnalyzeOperator(ItemWorkOperator):
     def do(self, job: Job) -> "ItemOutcome":
         """Return the outcome of all looks; one that crashes is UNKNOWN and the others still look."""
         from tdev_operators.core.application.run import look_at_application  # noqa: PLC0415  not while parsing
-        from tdev_operators.core.database.check_names import in_scope  # noqa: PLC0415
         from tdev_operators.core.database.performance.analysis import analyse  # noqa: PLC0415
         from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415
         from tdev_operators.core.logs.check_names import wanted_of  # noqa: PLC0415
         from tdev_operators.core.logs.run import analyse_logs  # noqa: PLC0415
+        from tdev_operators.core.scope import in_scope  # noqa: PLC0415
         from tdev_operators.hooks.assembly import airflow_connections, system_ports  # noqa: PLC0415
         from tdev_operators.hooks.logs_assembly import log_ports  # noqa: PLC0415
 

@@ -21,12 +21,12 @@ class MetricCleanupOperator(ItemWorkOperator):
 
     def do(self, job: Job) -> "ItemOutcome":
         """Return one result a table, the balance, what conversions left standing, what went from our ledger."""
-        from tdev_operators.core.database.check_names import in_scope  # noqa: PLC0415  not while parsing
         from tdev_operators.core.database.conversion.left_over import left_over  # noqa: PLC0415
         from tdev_operators.core.database.retention.records import drop_old_records  # noqa: PLC0415
         from tdev_operators.core.database.retention.run import Request, clean  # noqa: PLC0415
         from tdev_operators.core.items import ItemOutcome  # noqa: PLC0415
         from tdev_operators.core.recovery.request import recovery_id_of  # noqa: PLC0415
+        from tdev_operators.core.scope import in_scope  # noqa: PLC0415  not while parsing
         from tdev_operators.hooks.assembly import airflow_connections  # noqa: PLC0415
         from tdev_operators.hooks.database_assembly import care_ports  # noqa: PLC0415
 

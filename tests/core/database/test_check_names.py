@@ -1,9 +1,10 @@
 import pytest
 
-from tdev_operators.core.database.check_names import ABOUT, parted
+from tdev_operators.core.database.check_names import ABOUT
 from tdev_operators.core.errors import SettingsError
 from tdev_operators.core.health.registry import all_checks, refuse_unknown_names
 from tdev_operators.core.reporting.settings import Silence
+from tdev_operators.core.scope import parted
 from tdev_operators.core.settings import OutOfScopeSettings
 from tests.analysed import shipped
 

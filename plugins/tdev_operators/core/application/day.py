@@ -7,8 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from tdev_operators.core.database.performance.intervals import daily_samples
-from tdev_operators.core.errors import TargetUnreachableError
-from tdev_operators.core.ledger import ItemStore, Sample
+from tdev_operators.core.ledger import ItemStore, Sample, to_compare_with
 from tdev_operators.core.series import Point, Series, thinned
 
 if TYPE_CHECKING:
@@ -32,10 +31,7 @@ class ApplicationDay:
             TargetUnreachableError: the ledger cannot be asked.
         """
         since = self.at - timedelta(days=self.settings.performance.baseline_days + 1)
-        known = self.ledger.samples(self.settings.system.name, kind, since)
-        if known is None:
-            raise TargetUnreachableError("The ledger's database is down, so that nothing can be compared with before.")
-        return daily_samples(known, self.at)
+        return daily_samples(to_compare_with(self.ledger.samples(self.settings.system.name, kind, since)), self.at)
 
     def keep(self, kind: str, facts: Mapping[str, Any]) -> None:
         """Keep today's figures for the days to come."""

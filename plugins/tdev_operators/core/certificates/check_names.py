@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tdev_operators.core.database.check_names import parted
+from tdev_operators.core.scope import parted
 from tdev_operators.core.verdicts import OutOfScope
 
 if TYPE_CHECKING:

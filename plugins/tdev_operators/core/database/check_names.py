@@ -1,13 +1,5 @@
 """What the care of the database reports, by name: for `[[silences]]` and `[[out_of_scope]]`."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-from tdev_operators.core.verdicts import CheckResult, OutOfScope
-
-if TYPE_CHECKING:
-    from tdev_operators.core.settings import Settings
-
 ABOUT = {
     "care.tables": "which tables were vacuumed or analyzed, why, and what that removed",
     "care.indexes": "which indexes were estimated, measured, rebuilt: size and leaf density before and after",
@@ -52,25 +44,3 @@ def is_named(pattern: str) -> bool:
     """Whether a name of the settings, exact or `performance.*`, means something that is reported here."""
     # Each table of `[[retention.rules]]` has a result of its own name.
     return pattern in ABOUT or pattern in AREAS or pattern.startswith("retention.")
-
-
-def parted(names: Iterable[str], settings: "Settings") -> tuple[frozenset[str], tuple[OutOfScope, ...]]:
-    """Part names into those that count and those that `[[out_of_scope]]` switches off, with the reason."""
-    wanted, off = [], []
-    for name in names:
-        area = f"{name.partition('.')[0]}.*"
-        entry = next((entry for entry in settings.out_of_scope if entry.check in (name, area)), None)
-        if entry is None:
-            wanted.append(name)
-        else:
-            off.append(OutOfScope(name, entry.reason, entry.owner))
-    return frozenset(wanted), tuple(off)
-
-
-def in_scope(
-    results: Iterable[CheckResult], settings: "Settings"
-) -> tuple[tuple[CheckResult, ...], tuple[OutOfScope, ...]]:
-    """Part results into those that count and those that `[[out_of_scope]]` switches off, with the reason."""
-    found = tuple(results)
-    wanted, off = parted([result.check for result in found], settings)
-    return tuple(result for result in found if result.check in wanted), off

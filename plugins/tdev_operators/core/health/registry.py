@@ -23,6 +23,7 @@ from tdev_operators.core.evolution.recovery import check_names as evolution_reco
 from tdev_operators.core.evolution.review import looks as review
 from tdev_operators.core.logs import check_names as logs
 from tdev_operators.core.memory import check_names as memory
+from tdev_operators.core.scope import covers
 from tdev_operators.core.security import check_names as security
 from tdev_operators.core.verdicts import CheckResult
 
@@ -67,12 +68,6 @@ def check_name(module: str) -> str:
 def all_checks() -> tuple[Check, ...]:
     """Return every check, in the order of the areas and then by name. Imports them at the first call."""
     return tuple(_registered(module) for module in _modules())
-
-
-def covers(pattern: str, check: str) -> bool:
-    """Whether a name of the settings, exact or `area.*`, means this check."""
-    area, _, rest = pattern.partition(".")
-    return pattern == check or (rest == "*" and check.startswith(f"{area}."))
 
 
 def refuse_unknown_names(settings: "Settings", known: Iterable[str]) -> None:

@@ -9,9 +9,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from tdev_operators.core.errors import TdevError, TransientError, sentence_of
-from tdev_operators.core.health.registry import REACHABILITY, Check, all_checks, covers, refuse_unknown_names
+from tdev_operators.core.health.registry import REACHABILITY, Check, all_checks, refuse_unknown_names
 from tdev_operators.core.items import ItemOutcome
-from tdev_operators.core.verdicts import CheckResult, OutOfScope, Verdict
+from tdev_operators.core.scope import parted
+from tdev_operators.core.verdicts import CheckResult, Verdict
 
 if TYPE_CHECKING:
     from tdev_operators.core.ports import SystemPorts
@@ -40,13 +41,8 @@ def run_health_check(
     """
     checks = all_checks() if checks is None else checks
     refuse_unknown_names(settings, (check.name for check in checks))
-    out_of_scope = tuple(
-        OutOfScope(check.name, entry.reason, entry.owner)
-        for check in checks
-        if (entry := next((e for e in settings.out_of_scope if covers(e.check, check.name)), None))
-    )
-    switched_off = {entry.check for entry in out_of_scope}
-    in_scope = [check for check in checks if check.name not in switched_off]
+    wanted, out_of_scope = parted([check.name for check in checks], settings)
+    in_scope = [check for check in checks if check.name in wanted]
     started_at = system.clock()
     ended = _run_all(in_scope, system, settings, progress or (lambda _line: None))
     return ItemOutcome(_with_causes(in_scope, ended), started_at, system.clock(), out_of_scope)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tdev_operators.core.errors import TdevError, sentence_of
 from tdev_operators.core.health.side_by_side import side_by_side
 from tdev_operators.core.ledger import ItemStore, Sample
-from tdev_operators.core.logs.check_names import READING, ROTATION
+from tdev_operators.core.logs.check_names import ROTATION
 from tdev_operators.core.logs.counting import Window
 from tdev_operators.core.logs.elsewhere import ObjectRead, hour_to_begin, read_events, read_objects
 from tdev_operators.core.logs.history import KIND, History, SourceState, history_of, kept
@@ -24,6 +24,7 @@ from tdev_operators.core.logs.settings import LogSource
 from tdev_operators.core.logs.shapes import Shapes
 from tdev_operators.core.logs.tally import together
 from tdev_operators.core.logs.tokens import Token
+from tdev_operators.core.looks import with_causes
 from tdev_operators.core.verdicts import CheckResult, Coverage
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def analyse_logs(
     results[0] = _kept(ledger, settings, results[0], read, states, shapes, regexes)
     if wanted is None or ROTATION in wanted:
         results.append(rotation_result(ports.hosts, settings, ports.clock))
-    chosen = tuple(result for result in _settled(results, wanted) if wanted is None or result.check in wanted)
+    # What points to a cause that is not reported would be alerted by nobody.
+    chosen = with_causes([result for result in results if wanted is None or result.check in wanted])
     for result in chosen:
         progress(f"{result.verdict:8} {result.check}: {result.summary}")
     return chosen
@@ -187,10 +189,3 @@ def _kept(
         reading,
         coverage=Coverage(coverage.seen, skipped, coverage.data_age_seconds, coverage.tool, coverage.canary_found),
     )
-
-
-def _settled(results: Sequence[CheckResult], wanted: frozenset[str] | None) -> list[CheckResult]:
-    """Drop a cause that is not red itself, or not reported: what points to it would be alerted by nobody."""
-    told = wanted is None or READING in wanted
-    red = told and any(result.check == READING and result.verdict.is_red for result in results)
-    return [result if red or not result.because_of else replace(result, because_of="") for result in results]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tdev_operators.core.database.check_names import parted
+from tdev_operators.core.scope import parted
 from tdev_operators.core.security import reports, security_hub
 from tdev_operators.core.security.audit.looks import all_looks
 from tdev_operators.core.security.scanners import all_scanners

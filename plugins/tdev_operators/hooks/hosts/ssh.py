@@ -82,12 +82,9 @@ class SshHost:
         The time limit is kept by `timeout` on the host itself: SSH has no dependable way to end a command, and so it
         ends there, with its children, even when the connection is lost.
         """
-        limit = math.ceil(timeout_seconds)
-        line = f"timeout -k {_KILL_AFTER_SECONDS} {limit} {command_line(argv)}"
-        if not self._places.acquire(timeout=timeout_seconds):
-            raise BusyError(f"The host {self._name} is still busy with {_SESSIONS} other commands of ours; try again.")
+        limit, line = _bounded(argv, timeout_seconds)
         try:
-            with self._errors():
+            with self._place(timeout_seconds), self._errors():
                 channel = self._session()
                 try:
                     started = time.monotonic()
@@ -99,8 +96,6 @@ class SshHost:
                 f"The host {self._name} fell silent while {argv[0]} ran there; see whether it hangs (the command ends "
                 f"at its limit of {limit} s)."
             ) from None
-        finally:
-            self._places.release()
         if output.exit_status in KILLED and time.monotonic() - started >= limit:
             raise TargetTimeoutError(
                 f"The command {argv[0]} on the host {self._name} did not end within {limit} s and was killed; see what "
@@ -111,11 +106,8 @@ class SshHost:
     @contextmanager
     def stream(self, argv: Sequence[str], *, timeout_seconds: float = 30.0) -> Iterator[Iterator[bytes]]:
         """See `ports.StreamingHost.stream`. The limit is kept on the host, as for `run`."""
-        limit = math.ceil(timeout_seconds)
-        line = f"timeout -k {_KILL_AFTER_SECONDS} {limit} {command_line(argv)}"
-        if not self._places.acquire(timeout=timeout_seconds):
-            raise BusyError(f"The host {self._name} is still busy with {_SESSIONS} other commands of ours; try again.")
-        try:
+        limit, line = _bounded(argv, timeout_seconds)
+        with self._place(timeout_seconds):
             with self._errors():
                 channel = self._session()
             try:
@@ -126,6 +118,14 @@ class SshHost:
                 yield self._guarded(printed(channel, self._name, argv, limit_seconds=limit))
             finally:
                 channel.close()  # sshd then closes the command's streams, which ends it at its next write
+
+    @contextmanager
+    def _place(self, timeout_seconds: float) -> Iterator[None]:
+        """Be one of the commands that run on the host at once."""
+        if not self._places.acquire(timeout=timeout_seconds):
+            raise BusyError(f"The host {self._name} is still busy with {_SESSIONS} other commands of ours; try again.")
+        try:
+            yield
         finally:
             self._places.release()
 
@@ -245,6 +245,12 @@ class SshHost:
         except (paramiko.SSHException, OSError, EOFError) as error:
             said = self._facts.scrub(str(error)) or type(error).__name__
             raise TargetUnreachableError(f"{where} cannot be reached ({said}); see whether its sshd runs.") from None
+
+
+def _bounded(argv: Sequence[str], timeout_seconds: float) -> tuple[int, str]:
+    """Return the whole seconds of a limit, and the line that keeps it on the host."""
+    limit = math.ceil(timeout_seconds)
+    return limit, f"timeout -k {_KILL_AFTER_SECONDS} {limit} {command_line(argv)}"
 
 
 class _NeverLearn(paramiko.MissingHostKeyPolicy):

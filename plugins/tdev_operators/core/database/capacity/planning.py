@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tdev_operators.core.database import check_names
 from tdev_operators.core.database.capacity import figures
 from tdev_operators.core.database.capacity.outlook import Figure, Outlook, outlook, shortage
 from tdev_operators.core.database.capacity.settings import CapacitySettings
@@ -16,6 +15,7 @@ from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.ledger import ItemStore, Sample
 from tdev_operators.core.ports import Clock
 from tdev_operators.core.reporting.wording import rounded
+from tdev_operators.core.scope import parted
 from tdev_operators.core.verdicts import CheckResult
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def plan_capacity(ledger: ItemStore, settings: "Settings", clock: Clock) -> Item
     """
     now = clock()
     since = now - settings.capacity.history_days * DAY
-    wanted, out_of_scope = check_names.parted([subject.name for subject in SUBJECTS], settings)
+    wanted, out_of_scope = parted([subject.name for subject in SUBJECTS], settings)
     kept: dict[str, Sequence[Sample] | None] = {}
     results = []
     for subject in SUBJECTS:

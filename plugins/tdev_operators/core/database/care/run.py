@@ -19,11 +19,11 @@ from tdev_operators.core.database.care.needs import Work, plan
 from tdev_operators.core.database.care.rebuild import IndexDone, IndexFate, Rebuilding, care_for_indexes
 from tdev_operators.core.database.care.tables import Done, Fate, Survey, care_for, survey
 from tdev_operators.core.database.care.told import dry_run_result, indexes_result, leftovers_result, tables_result
-from tdev_operators.core.database.check_names import in_scope
 from tdev_operators.core.database.parameters import put
 from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.items import ItemOutcome, ItemRef
 from tdev_operators.core.ledger import ItemStore, Sample
+from tdev_operators.core.scope import in_scope
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.sql import load_sql
 from tdev_operators.core.verdicts import CheckResult

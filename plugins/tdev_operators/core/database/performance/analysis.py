@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tdev_operators.core.database import check_names
 from tdev_operators.core.database.performance.day import Day
 from tdev_operators.core.database.performance.looks import all_looks
 from tdev_operators.core.database.performance.sampling import STATEMENTS, Taken, take
@@ -14,6 +13,7 @@ from tdev_operators.core.health.findings import Findings
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.ledger import ItemStore
 from tdev_operators.core.looks import Look, looked, told, with_causes
+from tdev_operators.core.scope import parted
 from tdev_operators.core.verdicts import CheckResult
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def analyse(
     """
     started_at = system.clock()
     looks = all_looks() if looks is None else looks
-    wanted, out_of_scope = check_names.parted([SAMPLES, *(each.name for each in looks)], settings)
+    wanted, out_of_scope = parted([SAMPLES, *(each.name for each in looks)], settings)
     taken = take(system, settings)
     name = settings.system.name
     since = taken.at - timedelta(days=look_back_days(settings.performance))
@@ -56,7 +56,11 @@ def analyse(
         results.append(kept)
     for result in results:
         progress(told(result))
-    return ItemOutcome(with_causes(results), started_at, system.clock(), out_of_scope)
+    return ItemOutcome(with_causes(results, _same_trouble), started_at, system.clock(), out_of_scope)
+
+
+def _same_trouble(cause: CheckResult, result: CheckResult) -> bool:
+    return cause.summary == result.summary
 
 
 def look_back_days(rules: "PerformanceSettings") -> int:

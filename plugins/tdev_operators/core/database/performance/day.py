@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from tdev_operators.core.database.performance.intervals import Interval, daily_samples, statements_between
 from tdev_operators.core.database.performance.sampling import STATEMENTS, Taken, Told
-from tdev_operators.core.errors import TargetUnreachableError
-from tdev_operators.core.ledger import Sample
+from tdev_operators.core.ledger import Sample, to_compare_with
 from tdev_operators.core.series import Point, Series, thinned
 
 if TYPE_CHECKING:
@@ -34,10 +33,7 @@ class Day:
         Raises:
             TargetUnreachableError: the ledger cannot be asked.
         """
-        known = self.history.get(kind)
-        if known is None:
-            raise TargetUnreachableError("The ledger's database is down, so that nothing can be compared with before.")
-        return daily_samples(known, self.taken.at)
+        return daily_samples(to_compare_with(self.history.get(kind)), self.taken.at)
 
     @cached_property
     def statements(self) -> Interval | None:

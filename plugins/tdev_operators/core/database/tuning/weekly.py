@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tdev_operators.core.database.alone import alone
-from tdev_operators.core.database.check_names import in_scope
 from tdev_operators.core.database.tuning import application, effect, pools, sampling, told
 from tdev_operators.core.database.tuning.ports import TuningPorts
 from tdev_operators.core.database.tuning.preflight import memory_objections
@@ -13,6 +12,7 @@ from tdev_operators.core.database.tuning.triangle import Row, State, rows_of
 from tdev_operators.core.errors import TdevError
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.ledger import ItemStore
+from tdev_operators.core.scope import in_scope
 from tdev_operators.core.settings import Settings
 from tdev_operators.core.verdicts import CheckResult, Coverage, Verdict
 

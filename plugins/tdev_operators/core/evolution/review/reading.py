@@ -7,9 +7,9 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from tdev_operators.core.errors import AccessDeniedError, TargetUnreachableError
+from tdev_operators.core.errors import AccessDeniedError
 from tdev_operators.core.evolution.review.statistics import Moments
-from tdev_operators.core.ledger import ItemStore, Sample
+from tdev_operators.core.ledger import ItemStore, Sample, to_compare_with
 from tdev_operators.core.reporting.wording import number
 from tdev_operators.core.sql import load_sql
 
@@ -143,9 +143,7 @@ class Review:
             TargetUnreachableError: the ledger cannot be asked.
         """
         since = self.at - timedelta(days=self.settings.evolution.review.days)
-        known = self.ledger.samples(self.settings.system.name, kind, since)
-        if known is None:
-            raise TargetUnreachableError("The ledger's database is down, so that nothing can be compared with before.")
+        known = to_compare_with(self.ledger.samples(self.settings.system.name, kind, since))
         return [each for each in known if each.taken_at < self.at]
 
 

@@ -2,19 +2,17 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tdev_operators.core.evolution.review.looks import all_looks
 from tdev_operators.core.evolution.review.reading import Review
 from tdev_operators.core.items import ItemOutcome
 from tdev_operators.core.ledger import ItemStore
-from tdev_operators.core.looks import Look, take_all
+from tdev_operators.core.looks import Look, take_all, with_causes
 
 if TYPE_CHECKING:
     from tdev_operators.core.ports import SystemPorts
     from tdev_operators.core.settings import Settings
-    from tdev_operators.core.verdicts import CheckResult
 
 _log = logging.getLogger(__name__)
 
@@ -34,12 +32,4 @@ def review_evolution(
     looks = all_looks() if looks is None else looks
     review = Review(system, settings, ledger, system.clock())
     results, out_of_scope = take_all(looks, review, settings, progress)
-    return ItemOutcome(_with_causes(results), review.at, system.clock(), out_of_scope)
-
-
-def _with_causes(results: "Sequence[CheckResult]") -> "tuple[CheckResult, ...]":
-    """Drop a cause that is not red itself: then the result speaks for itself."""
-    red = {result.check for result in results if result.verdict.is_red}
-    return tuple(
-        result if result.because_of in red - {result.check} else replace(result, because_of="") for result in results
-    )
+    return ItemOutcome(with_causes(results), review.at, system.clock(), out_of_scope)

@@ -25,7 +25,7 @@ def look(review: Review) -> CheckResult:
     findings = Findings("generations.fitness")
     limits = review.settings.evolution.review
     scored = [each for each in review.generations if each.mean is not None]
-    today = [each for each in scored if each in review.made(TODAY)]
+    today = [each for each in review.made(TODAY) if each.mean is not None]
     if len(today) < limits.minimum_generations:
         findings.skip("fitness", f"{len(today)} generations in {NAMES[TODAY]}, {limits.minimum_generations} needed")
         return findings.conclude("There is too little to judge.", because_of="generations.pace")
