@@ -131,13 +131,13 @@ def test_a_dry_run_by_anybody_touches_nothing(tasks):
 
 
 def test_of_two_at_once_the_second_is_refused_in_a_sentence(tasks):
-    from tdev_operators.operators.engine_care import at_the_engine
+    from tdev_operators.operators.evolution_recovery import EvolutionDiagnoseOperator
 
     first, second = Run("recover_evolution", "manual__4"), Run("recover_evolution", "manual__5")
     diagnose, recover, conclude = recovery_of(second)
     assert diagnose()["acts"]
     second.approve()
-    with at_the_engine(first.context, "recover_evolution", alone=True):
+    with EvolutionDiagnoseOperator(task_id="other").opened(first.context, alone=True):
         with pytest.raises(BusyError, match="tdev_recover_evolution manual__4"):
             recover()
         with pytest.raises(BusyError, match="tdev_recover_evolution manual__4"):
@@ -198,13 +198,14 @@ def half_done(run_id):
 
     run = Run("recover_evolution", run_id)
     recovery_of(run)[0]()
-    with operators._opened(run.context, print) as (recovery, _):
+    with operators.EvolutionDiagnoseOperator(task_id="look").opened(run.context) as (recovery, _):
         recovery.journal.note("stop on sandbox", "done", at=datetime.now(UTC).isoformat())
     return run
 
 
 def test_who_holds_the_lease_to_the_end_does_not_hide_that_the_engine_was_left_stopped(tasks):
-    from tdev_operators.operators.engine_care import TRIES_WHILE_BUSY, at_the_engine
+    from tdev_operators.operators.engine_care import _TRIES_WHILE_BUSY as TRIES_WHILE_BUSY
+    from tdev_operators.operators.memory_relief import MemoryDiagnoseOperator
     from tdev_operators.operators.work import recovering
 
     tasks.engine.stalls_after = 0
@@ -218,7 +219,8 @@ def test_who_holds_the_lease_to_the_end_does_not_hide_that_the_engine_was_left_s
     with recovering("drill-of-today"):
         ended = conclude()
     assert (ended["verdict"], ended["summary"].startswith(f"{told}drill-of-today holds ")) == ("CRITICAL", True)
-    with at_the_engine(Run("relieve_memory", "manual__12").context, "relieve_memory", alone=True):
+    relief = Run("relieve_memory", "manual__12").context
+    with MemoryDiagnoseOperator(task_id="other").opened(relief, alone=True):
         ended = conclude()
     assert ended["summary"].startswith(f"{told}tdev_relieve_memory manual__12 holds ")
     assert not tasks.engine.running

@@ -59,7 +59,7 @@ class House:
 
     def request(self, **asked):
         return ReliefRequest(
-            **{"relief_id": f"memory-test-{next(_RUNS)}", "requested_by": "lead", "dry_run": False, **asked}
+            **{"recovery_id": f"memory-test-{next(_RUNS)}", "requested_by": "lead", "dry_run": False, **asked}
         )
 
     @contextmanager

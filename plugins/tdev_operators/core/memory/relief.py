@@ -33,12 +33,12 @@ DECISION, APPROVAL, GENERATION, FLOOR = "decision", "approval", "generation", "f
 
 @dataclass(frozen=True, slots=True)
 class ReliefRequest:
-    """One relief. `relief_id` is the same in every try of it; `hosts` are those that it is about, none: all.
+    """One relief. `recovery_id` is the same in every try of it; `hosts` are those that it is about, none: all.
 
     `force` acts although memory is not high.
     """
 
-    relief_id: str
+    recovery_id: str
     requested_by: str = ""
     hosts: tuple[str, ...] = ()
     force: bool = False
@@ -69,8 +69,8 @@ class Relief:
         if strangers := [name for name in request.hosts if name not in known]:
             raise InputError(f"{strangers[0]!r} is none of [[hosts]]; write one of {', '.join(known)}, or none.")
         bucket = settings.buckets.backups
-        self.journal = Journal(ports.store, bucket, settings.system.name, request.relief_id, clock=ports.clock)
-        self._key = evidence.key_of(settings.system.name, ITEM, request.relief_id, "before")
+        self.journal = Journal(ports.store, bucket, settings.system.name, request.recovery_id, clock=ports.clock)
+        self._key = evidence.key_of(settings.system.name, ITEM, request.recovery_id, "before")
 
     @property
     def evidence_place(self) -> str:
