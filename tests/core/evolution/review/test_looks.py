@@ -88,6 +88,14 @@ def test_duration_is_held_against_interval_and_usual(reviewed, seconds, verdict,
     assert words in result.summary
 
 
+def test_a_median_that_chance_moved_is_not_slower(reviewed):
+    chance = "CASE WHEN g % 24 < 11 THEN 10 ELSE 1000 END"  # 13 long ones of 24, before them 49 of 100
+    reviewed.tell(seconds=f"CASE WHEN h < 24 THEN {chance} WHEN g % 100 < 51 THEN 10 ELSE 1000 END")
+    result = look("duration", reviewed)
+    assert figures(result)["times the median before"] > 10
+    assert result.verdict is OK, result.summary
+
+
 def test_generations_of_one_moment_have_no_duration(reviewed):
     reviewed.tell(seconds="0")
     result = look("duration", reviewed)
@@ -346,3 +354,13 @@ def test_a_stalled_evolution_is_the_cause_of_what_cannot_be_judged(reviewed):
     for name in ("duration", "fitness", "improvement", "constraints"):
         assert by_name[f"generations.{name}"].because_of == "generations.pace"
     assert by_name["generations.diversity"].because_of == ""
+
+
+def test_a_pace_that_is_well_explains_nothing(reviewed):
+    reviewed.tell(seconds="0")
+    review = reviewed.review()
+    outcome = review_evolution(review.system, reviewed.ledger, review.settings, progress=lambda _line: None)
+    by_name = {result.check: result for result in outcome.results}
+    assert by_name["generations.pace"].verdict is OK
+    assert by_name["generations.duration"].verdict is UNKNOWN
+    assert by_name["generations.duration"].because_of == ""
