@@ -9,7 +9,10 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = sorted((REPOSITORY / "dags").glob("*.py"))
 # What a DAG file must not load while it is parsed; each costs a tenth of a second or more, every time.
-HEAVY = ("boto3", "botocore", "paramiko", "psycopg", "dns", "tdev_operators.core.settings", "tdev_operators.hooks")
+HEAVY = (
+    *("boto3", "botocore", "paramiko", "psycopg", "dns", "numpy", "scipy"),
+    *("tdev_operators.core.settings", "tdev_operators.hooks"),
+)
 
 
 @pytest.fixture(scope="module")
