@@ -20,6 +20,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
+from sandbox.processes import Supervisor, answers_at, free_port
 from tdev_operators.core.errors import (
     AccessDeniedError,
     CommandFailedError,
@@ -75,34 +76,20 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     _keygen(folder / "host")
     _keygen(folder / "user")
     (folder / "authorized").write_text((folder / "user.pub").read_text())
-    with socket.create_server(("127.0.0.1", 0)) as line:
-        port = line.getsockname()[1]
+    port = free_port()
     (folder / "config").write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
         "PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
         # By default it drops new ones at random while more than ten have not logged in yet.
         "KbdInteractiveAuthentication no\nMaxStartups 1000\n"
     )
-    separation = Path("/run/sshd")  # sshd wants it when it runs as root; Debian's service would make it
-    made = os.getuid() == 0 and not separation.exists()
-    if made:
-        separation.mkdir(mode=0o755)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "config"], stderr=log)
-    try:
-        deadline = time.monotonic() + 10
-        while True:
-            with socket.socket() as line:
-                if line.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.02)
+    with Supervisor() as supervisor:  # a killed run of tests leaves no server behind
+        separation = Path("/run/sshd")  # sshd wants it when it runs as root; Debian's service would make it
+        if os.getuid() == 0 and not separation.exists():
+            separation.mkdir(mode=0o755)
+            supervisor.add_folder(separation)
+        supervisor.spawn("sshd", [SSHD, "-D", "-e", "-f", folder / "config"], ready=lambda: answers_at(port))
         yield Sshd(port, (folder / "host.pub").read_text().strip(), (folder / "user").read_text())
-    finally:
-        process.terminate()
-        process.wait()
-        if made:
-            separation.rmdir()
 
 
 @pytest.fixture(params=["local", "ssh"])

@@ -51,7 +51,7 @@ class WatchedSession:
             return self._session.rows(statement, params)
 
     def touched(self, statement: Any, params: Any = None) -> Any:
-        with self._moment.passing(statement.as_string()):
+        with self._moment.passing(statement if isinstance(statement, str) else statement.as_string()):
             return self._session.touched(statement, params)
 
 

@@ -1,5 +1,6 @@
 """What goes wrong meanwhile: locks, an index that goes, a store that dies, rows that change, a replica that lags."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import psycopg
@@ -96,6 +97,49 @@ def test_a_lock_of_an_idle_transaction_costs_its_range_only_and_the_holder_is_na
     assert metrics.count() == 360
 
 
+def test_a_range_that_is_left_keeps_its_archived_rows_and_the_next_one_does_not_take_them(metrics, database):
+    small = metrics.with_(pace={"batch_rows": 100, "statement_ms": 0.5})
+    with psycopg.connect(**database) as sleeper:
+        sleeper.execute("SELECT 1 FROM metrics WHERE id = 1050 FOR UPDATE")
+        assert small.clean()["retention.metrics"].verdict is Verdict.UNKNOWN
+    held = 10  # important ones in the second hundred, from the oldest on
+    assert small.counts["archived"] == 30 - held
+    assert metrics.count("id BETWEEN 1001 AND 1100") == 100
+    again = small.with_(run_id="")
+    assert again.clean()["retention.metrics"].verdict is Verdict.OK
+    assert again.counts["archived"] == held
+    assert metrics.count() == 360
+
+
+def test_a_transaction_is_many_short_statements(metrics):
+    statements = []
+
+    class Session:
+        def __init__(self, session):
+            self._session = session
+
+        def __getattr__(self, name):
+            return getattr(self._session, name)
+
+        def touched(self, statement, params=None):
+            statements.append(touched := self._session.touched(statement, params))
+            return touched
+
+    class Source:
+        name = metrics.database.name
+
+        @contextmanager
+        def session(self, **options):
+            with metrics.database.session(**options) as session:
+                yield Session(session)
+
+    rows = metrics.with_(pace={"batch_rows": 10_000, "statement_ms": 0.5})  # 250 rows until something was measured
+    assert rows.clean(ports=replace(metrics.ports, database=Source()))["retention.metrics"].verdict is Verdict.OK
+    assert (rows.counts["batches"], rows.counts["discarded"]) == (1, 810)
+    assert len(statements) == 4
+    assert sum(statements) == 810
+
+
 def test_a_table_locked_whole_is_tried_again_later(metrics, database):
     with psycopg.connect(**database) as sleeper:
         sleeper.execute("LOCK TABLE metrics IN SHARE MODE")
@@ -147,7 +191,7 @@ def test_a_row_that_changes_while_its_range_is_removed_stays(metrics, database):
             return getattr(self._session, name)
 
         def touched(self, statement, params=None):
-            if "discarded" in statement.as_string().partition("\n")[0] and not Session.begun:
+            if "discarded" in statement.partition("\n")[0] and not Session.begun:
                 Session.begun = True
                 writer.execute("UPDATE metrics SET value = -1 WHERE id = 700")
                 writer.commit()
@@ -156,15 +200,10 @@ def test_a_row_that_changes_while_its_range_is_removed_stays(metrics, database):
     class Source:
         name = metrics.database.name
 
+        @contextmanager
         def session(self, **options):
-            from contextlib import contextmanager
-
-            @contextmanager
-            def opened():
-                with metrics.database.session(**options) as session:
-                    yield Session(session)
-
-            return opened()
+            with metrics.database.session(**options) as session:
+                yield Session(session)
 
     result = metrics.clean(ports=replace(metrics.ports, database=Source()))["retention.metrics"]
     writer.close()
@@ -207,6 +246,7 @@ def rules(**more):
     return Pace(
         **{
             "batch_rows": 1000,
+            "statement_ms": 2.0,
             "rest_percent": 50.0,
             "replica_lag_mb": 64.0,
             "wal_mb_per_second": 32.0,
@@ -217,11 +257,12 @@ def rules(**more):
     )
 
 
-def test_it_rests_after_each_transaction_and_waits_for_a_replica():
+def test_it_rests_after_each_statement_but_not_long_with_rows_locked_and_waits_for_a_replica():
     slept = []
     pacer = Pacer(rules(), sleep=slept.append)
-    pacer.rest(Pressed((0, 0)), 0.4)
-    assert slept == [0.2]
+    pacer.breathe(0.4)
+    pacer.breathe(40)
+    assert slept == [0.2, 1.0]
     pacer.rest(Pressed((65_000_000, 0), (65_000_000, 0), (0, 0)), 0)
     assert pacer.reasons == {"replica lag": 2}
 
@@ -247,6 +288,20 @@ def test_it_writes_no_more_log_than_it_may():
     pacer.rest(Pressed((0, 64_000_000)), 0)
     assert 1.9 < sum(slept) <= 2.0
     assert pacer.reasons == {"WAL rate": 1}
+
+
+def test_statements_become_as_long_as_they_may_be():
+    stride = Pacer(rules()).stride()
+    sizes = [stride.rows]
+    for seconds_a_row in (1e-6, 1e-6, 1e-5, 1e-5, 1e-5, 1e-5):
+        stride.took(stride.rows, stride.rows * seconds_a_row)
+        sizes.append(stride.rows)
+    assert sizes == [1000, 2000, 2000, 1000, 500, 250, 200]
+    stride.took(3, 9.0)  # what was left of a transaction
+    assert stride.rows == 200
+    stride.took(200, 0.0)
+    assert stride.rows == 400
+    assert Pacer(rules(), unpaced=True).stride().rows == 10_000
 
 
 def test_whom_it_blocks_makes_transactions_smaller():

@@ -1,4 +1,8 @@
-"""Gentleness: small transactions, a rest after each, pauses for replicas and writers that cannot keep up."""
+"""Gentleness: short statements with a rest after each, pauses for replicas and writers that cannot keep up.
+
+What writers feel of a removal is the log that their commits have to wait for. So it is written in small pieces, evenly:
+a transaction is many statements of some milliseconds each, between which the log has time to reach its disk.
+"""
 
 import time
 from collections.abc import Callable
@@ -10,21 +14,38 @@ from tdev_operators.core.reporting.wording import capitalized, counted
 from tdev_operators.core.sql import load_sql
 
 _MB = 1_000_000
-_UNPACED_TIMES = 10  # so many times larger are the transactions of a run that gives way to nobody
+_UNPACED_TIMES = 10  # so many times larger are transactions and statements of a run that gives way to nobody
 _LOOK_SECONDS = 0.5
 _SMALLEST = 100
+_ROWS_A_SECOND = 500_000  # believed until something was measured
 _LONGEST_REST_SECONDS = 10.0
+_LONGEST_BREATH_SECONDS = 1.0  # rows that went are locked meanwhile
+
+
+class Stride:
+    """How many rows one statement may take so that it is over in about so many `seconds`: learned from the last one."""
+
+    def __init__(self, seconds: float) -> None:
+        self.rows, self._seconds = round(seconds * _ROWS_A_SECOND), seconds
+
+    def took(self, rows: int, seconds: float) -> None:
+        """Say how long that many rows took."""
+        if rows > self.rows // 2:  # the rest of a transaction says little of how long a full one takes
+            fitting = rows * self._seconds / max(seconds, 1e-6)
+            self.rows = round(min(2.0 * self.rows, max(0.5 * self.rows, fitting, 1)))
 
 
 class Pacer:
-    """Says how large the next transaction is, and waits between two. `unpaced` gives way to nobody."""
+    """Says how large the next transaction is, and waits between statements. `unpaced` gives way to nobody."""
 
     def __init__(
         self, rules: Pace, *, unpaced: bool = False, sleep: Callable[[float], None] = time.sleep, wal: str = "0/0"
     ) -> None:
         """`wal` is where the server's log stands now."""
         self._rules, self._unpaced, self._sleep = rules, unpaced, sleep
-        self._largest = rules.batch_rows * (_UNPACED_TIMES if unpaced else 1)
+        times = _UNPACED_TIMES if unpaced else 1
+        self._largest = rules.batch_rows * times
+        self._statement_seconds = rules.statement_ms / 1000 * times
         self.size = self._largest
         self.wal_bytes = 0
         self.waited_seconds = 0.0
@@ -44,6 +65,15 @@ class Pacer:
                 "would be waited for; GRANT pg_monitor to the user of tdev_dba."
             )
 
+    def stride(self, times: int = 1) -> Stride:
+        """Return how many rows a statement may take, for one kind of statement; one may take some `times` longer."""
+        return Stride(self._statement_seconds * times)
+
+    def breathe(self, seconds: float) -> None:
+        """Wait as the rules say after a statement that took `seconds`."""
+        if not self._unpaced:
+            self._wait(min(seconds * self._rules.rest_percent / 100, _LONGEST_BREATH_SECONDS))
+
     def blocked(self, waiters: int) -> None:
         """Say how many sessions the transaction that is about to end has blocked: the next one is smaller then."""
         if waiters > self._rules.lock_waiters:
@@ -53,14 +83,14 @@ class Pacer:
             self.size = min(self._largest, self.size * 2)
 
     def rest(self, session: Session, seconds: float) -> None:
-        """Wait as the rules say after a transaction that took `seconds`.
+        """Wait after a transaction, the last statements of which took `seconds`; for replicas and for the log, too.
 
         Raises:
             BusyError: a replica has been too far behind for `pause_seconds`.
         """
         if self._unpaced:
             return
-        self._wait(seconds * self._rules.rest_percent / 100)
+        self.breathe(seconds)
         deadline = time.monotonic() + self._rules.pause_seconds
         while True:
             [now] = session.rows(load_sql("retention/pressure"), {"since": self._start})

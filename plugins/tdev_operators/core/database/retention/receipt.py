@@ -57,14 +57,15 @@ class Counts:
 class Progress:
     """How far the removal is. `pending` is a step that was begun: its transaction's `xid`, its `counts`, where it ends.
 
-    `part` and `group` say which archived rows are next, `after` behind which row the next range begins, by `order`.
+    `part`, `group` and `row` say which archived row is next, `after` behind which row the next range begins by `order`.
     `left` are ranges that stay because somebody held them, with the reason; `remarks` are partitions that could not go
     whole, and why: their rows went range by range.
     """
 
     counts: Counts = field(default_factory=Counts)
-    part: int = 1
+    part: int = 0
     group: int = 0
+    row: int = 0
     order: list[str] = field(default_factory=list)
     after: list[str] | None = None
     ranges_done: bool = False

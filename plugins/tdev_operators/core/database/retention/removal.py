@@ -1,24 +1,26 @@
-"""Removing rows: those of the archive one by one unchanged, the others by ranges; each transaction counted twice.
+"""Removing rows by ranges, with those of the archive that stand unchanged; each transaction counted twice.
 
-The protocol of a transaction: remove, count, compare, write the counts with the transaction's number into
-`progress.json`, commit. Killed in between, the next try asks the database whether that transaction was committed.
+The protocol of a transaction: count, remove by short statements, compare, write the counts with the transaction's
+number into `progress.json`, commit. Killed in between, the next try asks the database whether it was committed.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from tdev_operators.core.backup.ports import Session
-from tdev_operators.core.database.retention.archive import Part, opened_part
+from tdev_operators.core.database.retention.archive import ArchivedRows, Part
 from tdev_operators.core.database.retention.columns import binds_of
 from tdev_operators.core.database.retention.holders import holders
-from tdev_operators.core.database.retention.pace import Pacer
+from tdev_operators.core.database.retention.pace import Pacer, Stride
 from tdev_operators.core.database.retention.receipt import PROGRESS, Counts, Folder, Progress
 from tdev_operators.core.database.retention.statements import Statements
 from tdev_operators.core.errors import BusyError, DiskFullError, ProofFailedError, TdevError
 from tdev_operators.core.sql import load_sql
 
+_HEAVIER = 5
 _PAUSE_SECONDS = 0.2  # between two tries, growing
 # Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
 # And a worker that dies, or a store that hangs, between the rows' removal and the commit keeps nobody waiting.
@@ -65,6 +67,11 @@ class Removal:
         found = folder.read(PROGRESS)
         self.progress = Progress.of_json(found) if found else Progress()
         self._position: dict[str, Any] = {}  # where the transaction that is under way ends
+        self._stride = pacer.stride()
+        self._archived_stride = pacer.stride(_HEAVIER)  # it looks rows up, and their pages are in the log already
+        # Asked for thousands of times: composed once.
+        self._remove_discarded = statements.remove_discarded().as_string()
+        self._remove_archived_of_range = statements.remove_archived().as_string()
         self._settle()
 
     @property
@@ -72,41 +79,27 @@ class Removal:
         """Whether another step may begin."""
         return time.monotonic() < self.limits.until
 
-    def archived(self, parts: list[Part]) -> bool:
-        """Remove the rows of the archive that stand unchanged; return whether all of it was seen to."""
-        statements, columns = self.statements, self.statements.table.columns
-        for part in parts[self.progress.part - 1 :]:
-            with opened_part(self.folder, part) as opened:
-                while self.progress.group < opened.num_row_groups:
-                    if not self.in_time:
-                        return False
-                    rows = opened.read_row_group(self.progress.group)
-                    binds = binds_of(statements.table.key, rows) | {"digest": binds_of(columns[:1], rows)["digest"]}
-                    following = {"part": part.number, "group": self.progress.group + 1}
-                    self._batch(
-                        f"row group {self.progress.group + 1} of part {part.number}",
-                        lambda binds=binds, sent=rows.num_rows, following=following: self._remove_archived(  # type: ignore[misc]
-                            binds, sent, following
-                        ),
-                    )
-            self.progress.part, self.progress.group = part.number + 1, 0
-        return True
+    def walk(self, parts: list[Part], order: list[str]) -> bool:
+        """Remove what is due, range by range, in the table's order; return whether all of it was seen to.
 
-    def ranges(self) -> bool:
-        """Remove what is discarded, range by range, in the table's order; return whether all of it was seen to."""
-        table = self.statements.table
-        order = [column.name for column in table.order]
-        if self.progress.order != order:  # an index came or went since the last try: begin again, in the other order
-            self.progress.order, self.progress.after = order, None
-        while not self.progress.ranges_done:
-            if not self.in_time:
-                return False
-            self._refuse_without_index()
-            # What is older than all times has none: it stays.
-            first = ["-infinity"] if table.by_time else [None] * len(order)
-            after = {f"after{at}": text for at, text in enumerate(self.progress.after or first)}
-            where = f"the range behind {', '.join(map(str, after.values()))}"
-            self._batch(where, lambda after=after: self._remove_range(after))  # type: ignore[misc]
+        What is discarded goes together with the rows of the archive, which is in this `order`, that stand unchanged.
+        """
+        table, walked = self.statements.table, [column.name for column in self.statements.table.order]
+        if self.progress.order != walked:  # an index came or went since the last try: begin again, in the other order
+            self.progress.order, self.progress.after = walked, None
+        with ArchivedRows(self.folder, parts) as archived:
+            while order != walked and self._next_archived(archived):
+                if not self.in_time:
+                    return False
+                self._batch(f"archived rows from {archived.place} on", lambda: self._remove_out_of_order(archived))
+            while not self.progress.ranges_done:
+                if not self.in_time:
+                    return False
+                self._refuse_without_index()
+                # What is older than all times has none: it stays.
+                after: list[Any] = self.progress.after or (["-infinity"] if table.by_time else [None] * len(walked))
+                where = f"the range behind {', '.join(map(str, after))}"
+                self._batch(where, lambda after=after: self._remove_range(after, archived))  # type: ignore[misc]
         return True
 
     def save(self) -> None:
@@ -122,7 +115,7 @@ class Removal:
         """Count the step that was begun; it is true now."""
         pending = self.progress.pending or {}
         self.progress.counts.add(Counts(**pending["counts"]))
-        for name in ("part", "group", "after"):
+        for name in ("part", "group", "row", "after"):
             if name in pending:
                 setattr(self.progress, name, pending[name])
         self.progress.pending = None
@@ -132,11 +125,10 @@ class Removal:
         self._position = {}
         for attempt in range(1, self.limits.tries + 1):
             self.check()
-            started = time.monotonic()
             self.session.rows("BEGIN ISOLATION LEVEL REPEATABLE READ")
             try:
                 self.session.rows(BY_INDEX)
-                done = work()
+                done, ending = work(), time.monotonic()
                 if done.counts is not None:
                     self.begin(done.counts, {"xid": done.xid, **done.position})
                 self.session.rows("COMMIT")
@@ -159,47 +151,103 @@ class Removal:
                 self.progress.ranges_done = True
                 return
             self.end()
-            seconds = time.monotonic() - started
-            self.progress.counts.seconds += seconds
             self.pacer.blocked(done.waiters)
-            self.pacer.rest(self.session, seconds)
+            self.pacer.rest(self.session, time.monotonic() - ending)
             return
 
-    def _remove_archived(self, binds: dict[str, str], sent: int, position: dict[str, Any]) -> "_Done":
-        self.session.rows(self.statements.readable(), {})
-        self._position = position
-        removed = self.session.touched(self.statements.remove_archived(), binds)
-        left = 0
-        if removed != sent or self.statements.table.side_effects:  # a key is there once: all of them went
-            [row] = self.session.rows(self.statements.left_of_archived(), binds)
-            left = row["rows"]
-            if removed + left > sent:
-                raise self._off("archived rows", sent, removed, left)
-        # Those that were edited are looked at again with their range, and counted as kept there.
-        return self._done(Counts(rows=removed, archived=removed, edited=left, batches=1), position)
+    def _next_archived(self, archived: ArchivedRows) -> bool:
+        """Go to the first row of the archive that no transaction has seen to; return whether there is one."""
+        progress = self.progress
+        archived.go_to(part=progress.part, group=progress.group, row=progress.row)
+        return archived.next_rows(1) is not None
 
-    def _remove_range(self, after: dict[str, Any]) -> "_Done":
-        found = self.session.rows(self.statements.bound(), {**after, "size": self.pacer.size})
+    def _remove_out_of_order(self, archived: ArchivedRows) -> "_Done":
+        """Remove rows of an archive that is in another order than the ranges are."""
+        self.session.rows(self.statements.readable(), {})
+        self._next_archived(archived)
+        rows = len(archived.next_rows(self.pacer.size) or ())
+        self._position = {**archived.place, "row": archived.place["row"] + rows}
+        removed, edited = self._remove_archived(archived, None, rows)
+        # Those that were edited are looked at again with their range, and counted as kept there.
+        return self._done(Counts(rows=removed, archived=removed, edited=edited, batches=1), self._position)
+
+    def _remove_range(self, after: Sequence[Any], archived: ArchivedRows) -> "_Done":
+        behind = {f"after{at}": text for at, text in enumerate(after)}
+        found = self.session.rows(self.statements.bound(), {**behind, "size": self.pacer.size})
         if not found or found[0]["upto0"] is None:
             return _Done(None, {})
         [before] = found
-        upto = {name: text for name, text in before.items() if name != "rows"}
-        bound = {**after, **upto, "horizon": self.horizon}
-        self._position = {"after": list(upto.values())}
-        removed = self.session.touched(self.statements.remove_discarded(), bound)
+        rows, first = before.pop("rows"), before.pop("first", None)
+        bound = {**behind, **before, "horizon": self.horizon}
+        # Were this range left out, the next one would pass its archived rows.
+        self._position = {"after": list(before.values())}
+        discarded = self._remove_steps(bound, first, rows) if self.statements.discards else 0
+        self._next_archived(archived)
+        removed, edited = self._remove_archived(archived, bound, rows)
         left = {"rows": 0, "late": 0, "unarchived": 0}
-        if removed != before["rows"] or self.statements.table.side_effects:  # else there is nothing left to be counted
+        # Else there is nothing left to be counted.
+        if discarded + removed != rows or self.statements.table.side_effects:
             [left] = self.session.rows(self.statements.left_of_range(), bound)
-        self._demand("a range of rows", before["rows"], removed, left["rows"])
+        self._demand("a range of rows", rows, discarded + removed, left["rows"])
         counts = Counts(
-            rows=before["rows"],
+            rows=rows,
             kept=left["rows"],
-            discarded=removed,
+            archived=removed,
+            discarded=discarded,
+            edited=edited,
             late=left["late"],
             unarchived=left["unarchived"],
             batches=1,
         )
-        return self._done(counts, self._position)
+        return self._done(counts, {**self._position, **archived.place})
+
+    def _remove_archived(self, archived: ArchivedRows, bound: Mapping[str, Any] | None, most: int) -> tuple[int, int]:
+        """Remove the archive's next rows, those of a range or so many; return how many went, how many were edited."""
+        table, of_range = self.statements.table, bound is not None
+        remove = self._remove_archived_of_range if of_range else self.statements.remove_archived(of_range=False)
+        removed = edited = asked = 0
+        while (of_range or asked < most) and (rows := archived.next_rows(min(self._archived_stride.rows, most))):
+            started = time.monotonic()
+            binds = {**binds_of(table.walk, rows), **(bound or {})}
+            [went] = self.session.rows(remove, binds)
+            left = 0
+            if went["removed"] != went["asked"] or table.side_effects:  # a key is there once: all of them went
+                [row] = self.session.rows(self.statements.left_of_archived(of_range=of_range), binds)
+                left = row["rows"]
+                if went["removed"] + left > went["asked"]:
+                    raise self._off("archived rows", went["asked"], went["removed"], left)
+            removed, edited = removed + went["removed"], edited + left
+            archived.passed(went["passed"])
+            asked += went["asked"]
+            self._breathe(self._archived_stride, len(rows), time.monotonic() - started)
+            if went["passed"] < len(rows):
+                break
+        return removed, edited
+
+    def _remove_steps(self, bound: Mapping[str, Any], first: str | None, rows: int) -> int:
+        """Remove a range of so many rows; one of time by equal pieces of it, each a short statement."""
+        cuts: list[str] = []
+        if first is not None and rows > self._stride.rows:
+            span = {"first": first, "upto0": bound["upto0"], "steps": -(-rows // self._stride.rows)}
+            cuts = [row["at"] for row in self.session.rows(self.statements.cuts(), span)]
+        pieces = (
+            [bound]
+            if not cuts
+            else [
+                {**bound, "after0": after, "upto0": upto}
+                for after, upto in pairwise([bound["after0"], *cuts, bound["upto0"]])
+            ]
+        )
+        removed = 0
+        for piece in pieces:
+            started = time.monotonic()
+            removed += self.session.touched(self._remove_discarded, piece)
+            self._breathe(self._stride, rows // len(pieces), time.monotonic() - started)
+        return removed
+
+    def _breathe(self, stride: Stride, rows: int, seconds: float) -> None:
+        stride.took(rows, seconds)
+        self.pacer.breathe(seconds)
 
     def _done(self, counts: Counts, position: dict[str, Any]) -> "_Done":
         [now] = self.session.rows(load_sql("retention/own_transaction"))
