@@ -30,7 +30,7 @@ from tdev_operators.core.logs.patterns import Patterns
 from tdev_operators.core.logs.tally import Tally
 from tdev_operators.core.masking import masked_line
 
-BLOCK_BYTES = 2 * 1024 * 1024
+BLOCK_BYTES = 4 * 1024 * 1024
 # A block of more and shorter lines is looked at in parts: each line costs some 100 bytes meanwhile.
 _MOST_LINES = 64 * 1024
 _MINUTES = 60
