@@ -18,8 +18,8 @@ from tdev_operators.core.logs.tokens import HEAD_BYTES, Token, renewed, start_of
 from tdev_operators.core.ports import StreamingHost
 from tdev_operators.core.reporting.escaping import one_line
 
-# Files of a host at a time. Unpacking, and most of what is done with a block, leaves the interpreter to the other one; a
-# third would only wait for it.
+# Files of a host at a time. Unpacking, and most of what is done with a block, leaves the interpreter to the other one;
+# a third would only wait for it.
 _AT_ONCE = 2
 # Rotation takes seconds. A file that is another one after three looks is rotated all the time.
 _ROUNDS = 3
