@@ -248,7 +248,7 @@ class Relief:
         if act.service != self._settings.evolution.recovery.service or self.journal.done(FLOOR) is not None:
             return
         with suppress(TdevError):  # without the database there is no proof, and the engine is started all the same
-            self.journal.note(FLOOR, "done", **Floor.facts(generation_state(self._ports)))
+            self.journal.note(FLOOR, "done", **Floor.facts(generation_state(self._ports, self._settings)))
 
     def _host(self, act: Act) -> Host:
         if act.host not in self._ports.system.hosts:

@@ -2,14 +2,19 @@
 
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
 from tdev_operators.core.database.retention.pace import Pacer
+from tdev_operators.core.database.retention.rules import classes_of
 from tdev_operators.core.database.retention.settings import Pace
+from tdev_operators.core.database.retention.statements import Statements
+from tdev_operators.core.database.retention.table import read_table
 from tdev_operators.core.errors import AccessDeniedError, BusyError, TargetUnreachableError
 from tdev_operators.core.verdicts import Verdict
+from tests.core.database.retention.conftest import RULE
 
 
 class Store:
@@ -97,20 +102,6 @@ def test_a_lock_of_an_idle_transaction_costs_its_range_only_and_the_holder_is_na
     assert metrics.count() == 360
 
 
-def test_a_range_that_is_left_keeps_its_archived_rows_and_the_next_one_does_not_take_them(metrics, database):
-    small = metrics.with_(pace={"batch_rows": 100, "statement_ms": 0.5})
-    with psycopg.connect(**database) as sleeper:
-        sleeper.execute("SELECT 1 FROM metrics WHERE id = 1050 FOR UPDATE")
-        assert small.clean()["retention.metrics"].verdict is Verdict.UNKNOWN
-    held = 10  # important ones in the second hundred, from the oldest on
-    assert small.counts["archived"] == 30 - held
-    assert metrics.count("id BETWEEN 1001 AND 1100") == 100
-    again = small.with_(run_id="")
-    assert again.clean()["retention.metrics"].verdict is Verdict.OK
-    assert again.counts["archived"] == held
-    assert metrics.count() == 360
-
-
 def test_a_transaction_is_many_short_statements(metrics):
     statements = []
 
@@ -135,9 +126,24 @@ def test_a_transaction_is_many_short_statements(metrics):
 
     rows = metrics.with_(pace={"batch_rows": 10_000, "statement_ms": 0.5})  # 250 rows until something was measured
     assert rows.clean(ports=replace(metrics.ports, database=Source()))["retention.metrics"].verdict is Verdict.OK
-    assert (rows.counts["batches"], rows.counts["discarded"]) == (1, 810)
-    assert len(statements) == 4
-    assert sum(statements) == 810
+    assert (rows.counts["batches"], rows.counts["discarded"]) == (2, 810)
+    assert len(statements) == 1 + 4, "one of archived rows, and a range of time in four pieces"
+    assert sum(statements) == 840
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+def test_a_range_of_two_thousand_years_is_cut(metrics, kind):
+    metrics.sql.execute(f"ALTER TABLE metrics ALTER COLUMN timestamp TYPE {kind}")
+    metrics.sql.execute("UPDATE metrics SET timestamp = '0001-01-01' WHERE id = 1199")
+    due = metrics.count("timestamp < now() - interval '30 days' AND importance <> 'high'")
+    old = metrics.with_(pace={"batch_rows": 10_000, "statement_ms": 0.5})
+    assert old.clean()["retention.metrics"].verdict is Verdict.OK
+    assert old.counts["discarded"] in range(due - 10, due + 1), "today's midnight is another moment than now"
+    with metrics.database.session() as session:
+        table = read_table(session, RULE)
+        cuts = Statements(table, classes_of(RULE, datetime.now(UTC))).cuts()
+        span = {"first": "0001-01-01", "upto0": "2026-11-30", "pieces": 20_000}
+        assert len(session.rows(cuts, span)) == span["pieces"] - 1
 
 
 def test_a_table_locked_whole_is_tried_again_later(metrics, database):
@@ -175,6 +181,26 @@ def test_an_index_that_is_dropped_meanwhile_sends_the_next_try_another_way(metri
     assert "ranges of its key (metrics_pkey)" in small.receipt["way"]
     assert (small.counts["archived"], small.counts["discarded"]) == (30, 810)
     assert metrics.count() == 360
+
+
+def test_an_index_that_is_dropped_between_two_tries_makes_no_row_count_twice(metrics):
+    metrics.sql.execute("UPDATE metrics SET importance = 'high' WHERE id BETWEEN 400 AND 600")  # they stay till 90 days
+    small = metrics.with_(pace={"batch_rows": 100})
+    writes = []
+
+    def breaks_off():
+        writes.append(1)
+        if len(writes) == 8:
+            raise TargetUnreachableError("The store is away.")
+
+    with pytest.raises(TargetUnreachableError):
+        small.clean(ports=with_store(small, "progress.json", breaks_off, times=99))
+    metrics.sql.execute("DROP INDEX metrics_timestamp_idx")
+    assert small.counts["kept"] > 0
+    assert small.clean()["retention.metrics"].verdict is Verdict.OK
+    assert small.counts["rows"] == 1200
+    assert small.counts["kept"] == metrics.count()
+    assert small.receipt["balanced"]
 
 
 def test_a_row_that_changes_while_its_range_is_removed_stays(metrics, database):
@@ -297,7 +323,15 @@ def test_statements_become_as_long_as_they_may_be():
         stride.took(stride.rows, stride.rows * seconds_a_row)
         sizes.append(stride.rows)
     assert sizes == [1000, 2000, 2000, 1000, 500, 250, 200]
-    stride.took(3, 9.0)  # what was left of a transaction
+    stride.took(50, 0.1)
+    assert stride.rows == 100, (
+        "what takes long is made shorter, however few rows it were; and none is shorter than that"
+    )
+    stride.took(100, 0.1)
+    assert stride.rows == 100
+    stride.took(100, 0.001)
+    assert stride.rows == 200
+    stride.took(3, 0.0)  # what was left of a transaction says nothing
     assert stride.rows == 200
     stride.took(200, 0.0)
     assert stride.rows == 400

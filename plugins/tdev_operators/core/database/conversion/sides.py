@@ -22,7 +22,7 @@ class Following(Statements):
 
     def __init__(self, table: Table, names: Names, keys: tuple[Column, ...], source: str, target: str) -> None:
         """`table` is the source, walked by its key."""
-        super().__init__(table.walked_by(table.key), (), (names.schema, source))
+        super().__init__(table.walked_by_key(), (), (names.schema, source))
         self._keys, self._target = keys, name_of(names.schema, target)
         self._source, self._changes = name_of(names.schema, source), name_of(names.schema, names.changes)
         self._given = SQL(", ").join(name_of(one.name) for one in self._columns if not one.generated)

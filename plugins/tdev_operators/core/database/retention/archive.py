@@ -2,10 +2,10 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import IO, Any, Self, cast
+from typing import IO, Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,7 +26,7 @@ _COMPRESSION = "zstd"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An archive object that was proven: its rows, the sum of their digests, the SHA-256 of its bytes, its last row."""
+    """An archive object that was proven: its rows, the sum of their digests, the SHA-256 of its bytes, its last key."""
 
     number: int
     rows: int
@@ -71,8 +71,8 @@ def archive_rows(
             session.rows(
                 "SET LOCAL cursor_tuple_fraction = 1"
             )  # all of it is read: the plan that is quickest at the end
-            place = {f"w{at}": text for at, text in enumerate(last or ())}
-            session.rows(statements.open_archive(resumed=last is not None), place)
+            keys = {f"k{at}": text for at, text in enumerate(last or ())}
+            session.rows(statements.open_archive(resumed=last is not None), keys)
             lines = _pages(session, page, check)
             while (
                 part := _write_part(session, statements, folder, len(parts) + 1, lines, part_rows, metadata)
@@ -106,55 +106,6 @@ def opened_part(folder: Folder, part: Part) -> Iterator[pq.ParquetFile]:
             )
         with pq.ParquetFile(path) as opened:
             yield opened
-
-
-class ArchivedRows:
-    """The rows of an archive in its order, read back from the store group by group."""
-
-    def __init__(self, folder: Folder, parts: Sequence[Part]) -> None:
-        self._folder, self._parts = folder, parts
-        self._part, self._group, self._row = 0, 0, 0
-        self._opened: tuple[int, pq.ParquetFile] | None = None
-        self._read: tuple[int, int, pa.Table] | None = None
-        self._open = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-    @property
-    def place(self) -> dict[str, int]:
-        """Which row is next: of the parts, of the row groups of a part, and of the rows of a group; from 0 on."""
-        return {"part": self._part, "group": self._group, "row": self._row}
-
-    def go_to(self, *, part: int, group: int, row: int) -> None:
-        """Go to a place, back or on."""
-        self._part, self._group, self._row = part, group, row
-
-    def next_rows(self, most: int) -> pa.Table | None:
-        """Return the next rows without passing them, no more than are left of a group; None at the end."""
-        while self._part < len(self._parts):
-            if self._opened is None or self._opened[0] != self._part:
-                self._open.close()
-                self._opened = (
-                    self._part,
-                    self._open.enter_context(opened_part(self._folder, self._parts[self._part])),
-                )
-            if self._group < self._opened[1].num_row_groups:
-                if self._read is None or self._read[:2] != (self._part, self._group):
-                    self._read = (self._part, self._group, self._opened[1].read_row_group(self._group))
-                if rows := self._read[2].slice(self._row, most):
-                    return rows
-                self._group, self._row = self._group + 1, 0
-            else:
-                self._part, self._group = self._part + 1, 0
-        return None
-
-    def passed(self, rows: int) -> None:
-        """Go on by so many rows of those that `next_rows` returned."""
-        self._row += rows
 
 
 def prove(session: Session, statements: Statements, folder: Folder, part: Part) -> None:
@@ -240,7 +191,7 @@ def _write_part(
                 rows, total = rows + len(read), total + _sum(read)
                 lines = next(pages, None) if rows < part_rows else None
         upload.complete()
-    [last] = session.rows(statements.place_text(), binds_of(statements.table.walk, read.slice(len(read) - 1)))
+    [last] = session.rows(statements.key_text(), binds_of(statements.table.key, read.slice(len(read) - 1)))
     part = Part(number, rows, str(total), sink.sha256.hexdigest(), sink.size, list(last.values()))
     prove(session, statements, folder, part)
     return part

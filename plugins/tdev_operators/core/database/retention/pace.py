@@ -29,10 +29,11 @@ class Stride:
         self.rows, self._seconds = round(seconds * _ROWS_A_SECOND), seconds
 
     def took(self, rows: int, seconds: float) -> None:
-        """Say how long that many rows took."""
-        if rows > self.rows // 2:  # the rest of a transaction says little of how long a full one takes
+        """Say how long that many rows took. What was short with few rows says little of how long more of them take."""
+        if rows > self.rows // 2 or seconds > self._seconds:
             fitting = rows * self._seconds / max(seconds, 1e-6)
-            self.rows = round(min(2.0 * self.rows, max(0.5 * self.rows, fitting, 1)))
+            # Way to the server and back included: more statements would be slower, and no gentler.
+            self.rows = round(max(_SMALLEST, 0.5 * self.rows, min(2.0 * self.rows, fitting)))
 
 
 class Pacer:
@@ -65,9 +66,9 @@ class Pacer:
                 "would be waited for; GRANT pg_monitor to the user of tdev_dba."
             )
 
-    def stride(self, times: int = 1) -> Stride:
-        """Return how many rows a statement may take, for one kind of statement; one may take some `times` longer."""
-        return Stride(self._statement_seconds * times)
+    def stride(self) -> Stride:
+        """Return how many rows a statement may take, for one kind of statement."""
+        return Stride(self._statement_seconds)
 
     def breathe(self, seconds: float) -> None:
         """Wait as the rules say after a statement that took `seconds`."""

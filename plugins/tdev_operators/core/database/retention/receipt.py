@@ -57,15 +57,14 @@ class Counts:
 class Progress:
     """How far the removal is. `pending` is a step that was begun: its transaction's `xid`, its `counts`, where it ends.
 
-    `part`, `group` and `row` say which archived row is next, `after` behind which row the next range begins by `order`.
+    `part` and `group` say which archived rows are next, `after` behind which row the next range begins, by `order`.
     `left` are ranges that stay because somebody held them, with the reason; `remarks` are partitions that could not go
     whole, and why: their rows went range by range.
     """
 
     counts: Counts = field(default_factory=Counts)
-    part: int = 0
+    part: int = 1
     group: int = 0
-    row: int = 0
     order: list[str] = field(default_factory=list)
     after: list[str] | None = None
     ranges_done: bool = False
@@ -73,6 +72,12 @@ class Progress:
     remarks: list[str] = field(default_factory=list)
     unsure: list[str] = field(default_factory=list)
     pending: dict[str, Any] | None = None
+
+    def begin_again(self, order: list[str]) -> None:
+        """Walk the ranges from the first one on, in another order. What is kept there is looked at again."""
+        self.order, self.after = order, None
+        self.counts.rows -= self.counts.kept
+        self.counts.kept = self.counts.late = self.counts.unarchived = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `of_json` is the inverse."""

@@ -1,17 +1,20 @@
-"""Removing rows by ranges, with those of the archive that stand unchanged; each transaction counted twice.
+"""Removing rows: those of the archive one by one unchanged, the others by ranges; each transaction counted twice.
 
 The protocol of a transaction: count, remove by short statements, compare, write the counts with the transaction's
 number into `progress.json`, commit. Killed in between, the next try asks the database whether it was committed.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+import pyarrow as pa
+
 from tdev_operators.core.backup.ports import Session
-from tdev_operators.core.database.retention.archive import ArchivedRows, Part
+from tdev_operators.core.database.retention.archive import Part, opened_part
 from tdev_operators.core.database.retention.columns import binds_of
 from tdev_operators.core.database.retention.holders import holders
 from tdev_operators.core.database.retention.pace import Pacer, Stride
@@ -20,7 +23,6 @@ from tdev_operators.core.database.retention.statements import Statements
 from tdev_operators.core.errors import BusyError, DiskFullError, ProofFailedError, TdevError
 from tdev_operators.core.sql import load_sql
 
-_HEAVIER = 5
 _PAUSE_SECONDS = 0.2  # between two tries, growing
 # Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
 # And a worker that dies, or a store that hangs, between the rows' removal and the commit keeps nobody waiting.
@@ -67,11 +69,10 @@ class Removal:
         found = folder.read(PROGRESS)
         self.progress = Progress.of_json(found) if found else Progress()
         self._position: dict[str, Any] = {}  # where the transaction that is under way ends
-        self._stride = pacer.stride()
-        self._archived_stride = pacer.stride(_HEAVIER)  # it looks rows up, and their pages are in the log already
+        self._stride, self._archived_stride = pacer.stride(), pacer.stride()
         # Asked for thousands of times: composed once.
         self._remove_discarded = statements.remove_discarded().as_string()
-        self._remove_archived_of_range = statements.remove_archived().as_string()
+        self._remove_archived_rows = statements.remove_archived().as_string()
         self._settle()
 
     @property
@@ -79,27 +80,38 @@ class Removal:
         """Whether another step may begin."""
         return time.monotonic() < self.limits.until
 
-    def walk(self, parts: list[Part], order: list[str]) -> bool:
-        """Remove what is due, range by range, in the table's order; return whether all of it was seen to.
+    def archived(self, parts: list[Part]) -> bool:
+        """Remove the rows of the archive that stand unchanged; return whether all of it was seen to."""
+        for part in parts[self.progress.part - 1 :]:
+            with opened_part(self.folder, part) as opened:
+                while self.progress.group < opened.num_row_groups:
+                    if not self.in_time:
+                        return False
+                    rows = opened.read_row_group(self.progress.group)
+                    following = {"part": part.number, "group": self.progress.group + 1}
+                    self._batch(
+                        f"row group {self.progress.group + 1} of part {part.number}",
+                        lambda rows=rows, following=following: self._remove_archived(rows, following),  # type: ignore[misc]
+                    )
+            self.progress.part, self.progress.group = part.number + 1, 0
+        return True
 
-        What is discarded goes together with the rows of the archive, which is in this `order`, that stand unchanged.
-        """
-        table, walked = self.statements.table, [column.name for column in self.statements.table.order]
-        if self.progress.order != walked:  # an index came or went since the last try: begin again, in the other order
-            self.progress.order, self.progress.after = walked, None
-        with ArchivedRows(self.folder, parts) as archived:
-            while order != walked and self._next_archived(archived):
-                if not self.in_time:
-                    return False
-                self._batch(f"archived rows from {archived.place} on", lambda: self._remove_out_of_order(archived))
-            while not self.progress.ranges_done:
-                if not self.in_time:
-                    return False
-                self._refuse_without_index()
-                # What is older than all times has none: it stays.
-                after: list[Any] = self.progress.after or (["-infinity"] if table.by_time else [None] * len(walked))
-                where = f"the range behind {', '.join(map(str, after))}"
-                self._batch(where, lambda after=after: self._remove_range(after, archived))  # type: ignore[misc]
+    def ranges(self) -> bool:
+        """Remove what is discarded, range by range, in the table's order; return whether all of it was seen to."""
+        table = self.statements.table
+        order = [column.name for column in table.order]
+        if self.progress.order != order:  # an index came or went since the last try: begin again, in the other order
+            self.progress.begin_again(order)
+            self.save()
+        while not self.progress.ranges_done:
+            if not self.in_time:
+                return False
+            self._refuse_without_index()
+            # What is older than all times has none: it stays.
+            first = ["-infinity"] if table.by_time else [None] * len(order)
+            after = {f"after{at}": text for at, text in enumerate(self.progress.after or first)}
+            where = f"the range behind {', '.join(map(str, after.values()))}"
+            self._batch(where, lambda after=after: self._remove_range(after))  # type: ignore[misc]
         return True
 
     def save(self) -> None:
@@ -115,7 +127,7 @@ class Removal:
         """Count the step that was begun; it is true now."""
         pending = self.progress.pending or {}
         self.progress.counts.add(Counts(**pending["counts"]))
-        for name in ("part", "group", "row", "after"):
+        for name in ("part", "group", "after"):
             if name in pending:
                 setattr(self.progress, name, pending[name])
         self.progress.pending = None
@@ -125,6 +137,7 @@ class Removal:
         self._position = {}
         for attempt in range(1, self.limits.tries + 1):
             self.check()
+            started = time.monotonic()
             self.session.rows("BEGIN ISOLATION LEVEL REPEATABLE READ")
             try:
                 self.session.rows(BY_INDEX)
@@ -151,101 +164,78 @@ class Removal:
                 self.progress.ranges_done = True
                 return
             self.end()
+            self.progress.counts.seconds += time.monotonic() - started
             self.pacer.blocked(done.waiters)
             self.pacer.rest(self.session, time.monotonic() - ending)
             return
 
-    def _next_archived(self, archived: ArchivedRows) -> bool:
-        """Go to the first row of the archive that no transaction has seen to; return whether there is one."""
-        progress = self.progress
-        archived.go_to(part=progress.part, group=progress.group, row=progress.row)
-        return archived.next_rows(1) is not None
-
-    def _remove_out_of_order(self, archived: ArchivedRows) -> "_Done":
-        """Remove rows of an archive that is in another order than the ranges are."""
+    def _remove_archived(self, rows: pa.Table, position: dict[str, Any]) -> "_Done":
         self.session.rows(self.statements.readable(), {})
-        self._next_archived(archived)
-        rows = len(archived.next_rows(self.pacer.size) or ())
-        self._position = {**archived.place, "row": archived.place["row"] + rows}
-        removed, edited = self._remove_archived(archived, None, rows)
-        # Those that were edited are looked at again with their range, and counted as kept there.
-        return self._done(Counts(rows=removed, archived=removed, edited=edited, batches=1), self._position)
+        self._position = position
+        counts, at = Counts(batches=1), 0
+        while at < len(rows):
+            some = rows.slice(at, self._archived_stride.rows)
+            with self._short_statement(self._archived_stride, len(some)):
+                counts.add(self._remove_some_archived(some))
+            at += len(some)
+        return self._done(counts, position)
 
-    def _remove_range(self, after: Sequence[Any], archived: ArchivedRows) -> "_Done":
-        behind = {f"after{at}": text for at, text in enumerate(after)}
-        found = self.session.rows(self.statements.bound(), {**behind, "size": self.pacer.size})
+    def _remove_some_archived(self, rows: pa.Table) -> Counts:
+        table = self.statements.table
+        binds = binds_of(table.key, rows)
+        removed = self.session.touched(self._remove_archived_rows, binds)
+        left = 0
+        if removed != len(rows) or table.side_effects:  # a key is there once: all of them went
+            [row] = self.session.rows(self.statements.left_of_archived(), binds)
+            left = row["rows"]
+            if removed + left > len(rows):
+                raise self._off("archived rows", len(rows), removed, left)
+        # Those that were edited are looked at again with their range, and counted as kept there.
+        return Counts(rows=removed, archived=removed, edited=left)
+
+    def _remove_range(self, after: dict[str, Any]) -> "_Done":
+        found = self.session.rows(self.statements.bound(), {**after, "size": self.pacer.size})
         if not found or found[0]["upto0"] is None:
             return _Done(None, {})
         [before] = found
         rows, first = before.pop("rows"), before.pop("first", None)
-        bound = {**behind, **before, "horizon": self.horizon}
-        # Were this range left out, the next one would pass its archived rows.
+        bound = {**after, **before, "horizon": self.horizon}
         self._position = {"after": list(before.values())}
-        discarded = self._remove_steps(bound, first, rows) if self.statements.discards else 0
-        self._next_archived(archived)
-        removed, edited = self._remove_archived(archived, bound, rows)
+        removed = self._remove_pieces(bound, first, rows)
         left = {"rows": 0, "late": 0, "unarchived": 0}
-        # Else there is nothing left to be counted.
-        if discarded + removed != rows or self.statements.table.side_effects:
+        if removed != rows or self.statements.table.side_effects:  # else there is nothing left to be counted
             [left] = self.session.rows(self.statements.left_of_range(), bound)
-        self._demand("a range of rows", rows, discarded + removed, left["rows"])
+        self._demand("a range of rows", rows, removed, left["rows"])
         counts = Counts(
             rows=rows,
             kept=left["rows"],
-            archived=removed,
-            discarded=discarded,
-            edited=edited,
+            discarded=removed,
             late=left["late"],
             unarchived=left["unarchived"],
             batches=1,
         )
-        return self._done(counts, {**self._position, **archived.place})
+        return self._done(counts, self._position)
 
-    def _remove_archived(self, archived: ArchivedRows, bound: Mapping[str, Any] | None, most: int) -> tuple[int, int]:
-        """Remove the archive's next rows, those of a range or so many; return how many went, how many were edited."""
-        table, of_range = self.statements.table, bound is not None
-        remove = self._remove_archived_of_range if of_range else self.statements.remove_archived(of_range=False)
-        removed = edited = asked = 0
-        while (of_range or asked < most) and (rows := archived.next_rows(min(self._archived_stride.rows, most))):
-            started = time.monotonic()
-            binds = {**binds_of(table.walk, rows), **(bound or {})}
-            [went] = self.session.rows(remove, binds)
-            left = 0
-            if went["removed"] != went["asked"] or table.side_effects:  # a key is there once: all of them went
-                [row] = self.session.rows(self.statements.left_of_archived(of_range=of_range), binds)
-                left = row["rows"]
-                if went["removed"] + left > went["asked"]:
-                    raise self._off("archived rows", went["asked"], went["removed"], left)
-            removed, edited = removed + went["removed"], edited + left
-            archived.passed(went["passed"])
-            asked += went["asked"]
-            self._breathe(self._archived_stride, len(rows), time.monotonic() - started)
-            if went["passed"] < len(rows):
-                break
-        return removed, edited
-
-    def _remove_steps(self, bound: Mapping[str, Any], first: str | None, rows: int) -> int:
+    def _remove_pieces(self, bound: Mapping[str, Any], first: str | None, rows: int) -> int:
         """Remove a range of so many rows; one of time by equal pieces of it, each a short statement."""
-        cuts: list[str] = []
+        pieces = [bound]
         if first is not None and rows > self._stride.rows:
-            span = {"first": first, "upto0": bound["upto0"], "steps": -(-rows // self._stride.rows)}
+            span = {"first": first, "upto0": bound["upto0"], "pieces": -(-rows // self._stride.rows)}
             cuts = [row["at"] for row in self.session.rows(self.statements.cuts(), span)]
-        pieces = (
-            [bound]
-            if not cuts
-            else [
-                {**bound, "after0": after, "upto0": upto}
-                for after, upto in pairwise([bound["after0"], *cuts, bound["upto0"]])
-            ]
-        )
+            places = pairwise([bound["after0"], *cuts, bound["upto0"]])
+            pieces = [{**bound, "after0": after, "upto0": upto} for after, upto in places]
         removed = 0
         for piece in pieces:
-            started = time.monotonic()
-            removed += self.session.touched(self._remove_discarded, piece)
-            self._breathe(self._stride, rows // len(pieces), time.monotonic() - started)
+            with self._short_statement(self._stride, rows // len(pieces)):
+                removed += self.session.touched(self._remove_discarded, piece)
         return removed
 
-    def _breathe(self, stride: Stride, rows: int, seconds: float) -> None:
+    @contextmanager
+    def _short_statement(self, stride: Stride, rows: int) -> Iterator[None]:
+        """Learn from how long a statement for so many rows takes, and rest after it."""
+        started = time.monotonic()
+        yield
+        seconds = time.monotonic() - started
         stride.took(rows, seconds)
         self.pacer.breathe(seconds)
 

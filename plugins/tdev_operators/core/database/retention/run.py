@@ -37,7 +37,7 @@ from tdev_operators.core.sql import load_sql
 from tdev_operators.core.verdicts import CheckResult
 
 JOB = "retention"
-_VERSION = 2  # of the plan: in 1, archives were in the order of the key
+_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +140,9 @@ class _Work:
         classes = _classes(plan)
         statements = Statements(table, classes)
         self.journal("retention_intended", {"table": table.title, "rows_go": [one.told for one in classes]})
-        order = [column for name in plan["order"] for column in table.columns if column.name == name]
         parts = archive_rows(
             self.session,
-            Statements(table.walked_by(order), classes),
+            statements,
             folder,
             part_rows=rules.part_rows,
             page_rows=rules.page_rows,
@@ -168,14 +167,11 @@ class _Work:
         try:
             finish_begun(removal)
             self._finish_earlier(folder, removal, limits)
-            whole = whole_partitions(self.session, statements.table, statements.classes)
-            # Those with rows of the archive go when these have gone from them.
-            first, last = [one for one in whole if not one.archives], [one for one in whole if one.archives]
-            in_time = (
-                remove_partitions(removal, first, count=rules.count_partitions)
-                and removal.walk(parts, plan["order"])
-                and remove_partitions(removal, last, count=rules.count_partitions)
-            )
+            partitions = whole_partitions(self.session, statements.table, statements.classes)
+            in_time = removal.archived(parts)
+            in_time = in_time and remove_partitions(removal, partitions, count=rules.count_partitions)
+            if in_time and statements.discards:
+                in_time = removal.ranges()
             counts = removal.progress.counts
             counts.seconds = time.monotonic() - started
             [now] = self.session.rows(load_sql("retention/pressure"), {"since": begun["wal"]})
@@ -227,11 +223,6 @@ class _Work:
     def _planned(self, folder: Folder, table: Table) -> dict[str, Any]:
         """Return the plan of this run: the moment that all is held against, computed once."""
         if (plan := folder.read(PLAN)) is not None:
-            if plan["version"] != _VERSION:
-                raise InputError(
-                    f"{self.request.run_id} was begun by another version of this package on {table.title}; start a "
-                    "new run."
-                )
             if plan["oid"] != table.oid or plan["columns"] != [column.facts() for column in table.columns]:
                 raise InputError(
                     f"The table {table.title} is another one, or has other columns, than when {self.request.run_id} "
@@ -252,7 +243,6 @@ class _Work:
             ],
             "columns": [column.facts() for column in table.columns],
             "key": [column.name for column in table.key],
-            "order": [column.name for column in table.order],
             "time": table.time.name,
         }
         folder.write(PLAN, plan)

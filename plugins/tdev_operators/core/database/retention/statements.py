@@ -71,25 +71,29 @@ class Statements:
         ).format(self._from, self._time)
 
     def open_archive(self, *, resumed: bool) -> Composed:
-        """Open a cursor over the lines of the rows to archive, as they are walked; `resumed` begins behind `w0`, ..."""
+        """Open a cursor over the lines of the rows to archive, by key; `resumed` begins behind the binds `k0`, ..."""
         after: Composable = SQL("true")
-        walk = self.table.walk
         if resumed:
-            marks = [SQL("%(w{})s::text").format(SQL(str(at))) for at in range(len(walk))]
-            typed = [SQL("{}::{}").format(mark, _kind(one)) for mark, one in zip(marks, walk, strict=True)]
-            after = SQL("({}) > ({})").format(self._tuple(walk), SQL(", ").join(typed))
+            keys = self.table.key
+            marks = [SQL("%(k{})s::text").format(SQL(str(at))) for at in range(len(keys))]
+            typed = [SQL("{}::{}").format(mark, _kind(one)) for mark, one in zip(marks, keys, strict=True)]
+            after = SQL("({}) > ({})").format(self._tuple(keys), SQL(", ").join(typed))
         return SQL(
             "-- a cursor over the rows to archive\nDECLARE {} NO SCROLL CURSOR FOR SELECT {} AS line FROM {}"
             " WHERE {} AND {} ORDER BY {}"
-        ).format(name_of(CURSOR), line_of(self._columns, T), self._from, self._archived, after, self._tuple(walk))
+        ).format(
+            name_of(CURSOR), line_of(self._columns, T), self._from, self._archived, after, self._tuple(self.table.key)
+        )
 
-    def place_text(self) -> Composed:
-        """Return the place of the row sent, as text: `w0`, ..."""
-        walk = self.table.walk
+    def key_text(self) -> Composed:
+        """Return the last of the rows sent, its key as text: `k0`, ..."""
         texts = [
-            SQL("{}::text AS {}").format(came_back(column, "h"), name_of(f"w{at}")) for at, column in enumerate(walk)
+            SQL("{}::text AS {}").format(came_back(column, "h"), name_of(f"k{at}"))
+            for at, column in enumerate(self.table.key)
         ]
-        return SQL("-- one row: the place of a row\nSELECT {} FROM {}").format(SQL(", ").join(texts), sent(walk, "h"))
+        return SQL("-- one row: a key as text\nSELECT {} FROM {}").format(
+            SQL(", ").join(texts), sent(self.table.key, "h")
+        )
 
     def proof(self) -> Composed:
         """Hold rows that were read back against their digests: `rows`, `wrong`, and the sum of digests `total`."""
@@ -107,38 +111,27 @@ class Statements:
         """Wait for whoever has the whole table locked, and read nothing."""
         return SQL("-- no rows: whether the table may be read now\nSELECT FROM {} LIMIT 0").format(self._from)
 
-    def remove_archived(self, *, of_range: bool = True) -> Composed:
-        """Remove the rows sent that stand in the table unchanged: `removed`, of those `asked` for.
-
-        Those of a range are asked for; `passed` are those and all before it.
-        """
+    def remove_archived(self) -> Composed:
+        """Remove the rows sent that stand in the table unchanged."""
+        keys = self.table.key
         return SQL(
-            "-- one row: archived rows go\n{sent}, gone AS (DELETE FROM {table} USING h WHERE h.asked AND {same}"
-            " AND {content} = h.{digest} RETURNING 1) SELECT count(*) FILTER (WHERE h.passed) AS passed,"
-            " count(*) FILTER (WHERE h.asked) AS asked, (SELECT count(*) FROM gone) AS removed FROM h"
+            "-- archived rows go\nWITH h AS MATERIALIZED (SELECT {keys}, {digest} FROM {sent})"
+            " DELETE FROM {table} USING h WHERE {same} AND {content} = h.{digest}"
         ).format(
-            sent=self._sent_archived(of_range=of_range),
+            keys=_returned(keys),
             digest=name_of(DIGEST),
+            sent=sent(keys, "s"),
             table=self._from,
-            same=_same(self.table.key),
+            same=_same(keys),
             content=digest_of(self._columns, T),
         )
 
-    def left_of_archived(self, *, of_range: bool = True) -> Composed:
-        """Count which of the rows that were asked for stand in the table: `rows`."""
+    def left_of_archived(self) -> Composed:
+        """Count which of the rows sent stand in the table: `rows`."""
         return SQL(
-            "-- one row: archived rows that are in the table\n{} SELECT count(*) AS rows FROM {} INNER JOIN h ON {}"
-            " WHERE h.asked"
-        ).format(self._sent_archived(of_range=of_range), self._from, _same(self.table.key))
-
-    def _sent_archived(self, *, of_range: bool) -> Composed:
-        walk, order = self.table.walk, self.table.order
-        places = SQL(", ").join(name_of("r", column.name) for column in order)
-        after, upto = (self._after(places), self._upto(places)) if of_range else (SQL("true"), SQL("true"))
-        return SQL(
-            "WITH h AS MATERIALIZED (SELECT r.*, {upto} AS passed, {after} AND {upto} AS asked"
-            " FROM (SELECT {places}, {digest} FROM {sent}) AS r)"
-        ).format(upto=upto, after=after, places=_returned(walk), digest=name_of(DIGEST), sent=sent(walk, "s"))
+            "-- one row: archived rows that are in the table\nWITH h AS MATERIALIZED (SELECT {} FROM {})"
+            " SELECT count(*) AS rows FROM {} INNER JOIN h ON {}"
+        ).format(_returned(self.table.key), sent(self.table.key, "s"), self._from, _same(self.table.key))
 
     def bound(self) -> Composed:
         """Return where a range of about `%(size)s` rows ends (`upto0`, ... as text; NULL: nothing left), its `rows`.
@@ -153,7 +146,7 @@ class Statements:
                 "SELECT min(b.at)::text AS first, max(b.at)::text AS upto0, count(*) AS rows"
                 " FROM (SELECT {time} AS at FROM {table} WHERE {after} AND {time} < {before}"
                 " ORDER BY {time} FETCH FIRST %(size)s ROWS WITH TIES) AS b"
-            ).format(time=time, table=self._from, after=self._after(self._tuple(order)), before=self._latest())
+            ).format(time=time, table=self._from, after=self._after(), before=self._latest())
         names = [name_of(column.name) for column in order]
         texts = [SQL("b.{}::text AS upto{}").format(name, SQL(str(at))) for at, name in enumerate(names)]
         return SQL(
@@ -165,17 +158,18 @@ class Statements:
             texts=SQL(", ").join(texts),
             columns=self._tuple(order),
             table=self._from,
-            after=self._after(self._tuple(order)),
+            after=self._after(),
             last=SQL(", ").join(SQL("b.{} DESC").format(name) for name in names),
         )
 
     def cuts(self) -> Composed:
-        """Return `at` which moments a range of time falls into `%(steps)s` equal pieces."""
-        base = SQL(self.table.time.base)
+        """Return `at` which moments a range of time falls into `%(pieces)s` equal pieces."""
+        base = self.table.time.base
         return SQL(
-            "-- where a range of time is cut\nSELECT (%(first)s::{base} + (%(upto0)s::{base} - %(first)s::{base}) * n"
-            " / %(steps)s::int)::{base}::text AS at FROM generate_series(1, %(steps)s::int - 1) AS n ORDER BY n"
-        ).format(base=base)
+            "-- where a range of time is cut\nSELECT (%(first)s::{base} + ((%(upto0)s::{base} - %(first)s::{base})"
+            " * (n / %(pieces)s::float8)){whole})::{base}::text AS at"
+            " FROM generate_series(1, %(pieces)s::int - 1) AS n ORDER BY n"
+        ).format(base=SQL(base), whole=SQL("::int" if base == "date" else ""))
 
     def remove_discarded(self) -> Composed:
         """Remove what is discarded of a range, but for what is late."""
@@ -288,15 +282,14 @@ class Statements:
         ]
         return SQL("({})").format(SQL(" OR ").join(terms))
 
-    def _after(self, places: Composable) -> Composed:
-        return SQL("(%(after0)s::text IS NULL OR ({}) > ({}))").format(places, self._marks("after"))
-
-    def _upto(self, places: Composable) -> Composed:
-        return SQL("({}) <= ({})").format(places, self._marks("upto"))
+    def _after(self) -> Composed:
+        return SQL("(%(after0)s::text IS NULL OR ({}) > ({}))").format(
+            self._tuple(self.table.order), self._marks("after")
+        )
 
     def _range(self) -> Composed:
-        places = self._tuple(self.table.order)
-        return SQL("{} AND {}").format(self._after(places), self._upto(places))
+        upto = SQL("({}) <= ({})").format(self._tuple(self.table.order), self._marks("upto"))
+        return SQL("{} AND {}").format(self._after(), upto)
 
 
 def shown(statement: Composed) -> str:

@@ -1,6 +1,5 @@
 """What there is to know of a table before its rows go, and why some tables are refused."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,18 +45,13 @@ class Table:
         return self.order[0].name == self.time.name
 
     @property
-    def walk(self) -> tuple[Column, ...]:
-        """What puts every row into its place: `order`, and the key where rows have the same."""
-        return (*self.order, *(column for column in self.key if column not in self.order))
-
-    @property
     def row_bytes(self) -> int:
         """About how large a row is; 1 kB where nobody knows."""
         return max(16, self.bytes // self.rows_about) if self.rows_about else 1024
 
-    def walked_by(self, order: Sequence[Column]) -> "Table":
-        """Return it as it would be walked in another order."""
-        return replace(self, order=tuple(order))
+    def walked_by_key(self) -> "Table":
+        """Return it as it would be walked without its index on the time."""
+        return replace(self, order=self.key)
 
 
 def read_table(session: Session, rule: RetentionRule) -> Table:

@@ -111,7 +111,7 @@ def dry(
     lines += [f"-- {effect} would run for each removed row" for effect in table.side_effects]
     if statements.archives:
         lines += ["-- to the archive:", shown(statements.open_archive(resumed=False))]
-        lines += ["-- read back, and then, range by range:", shown(statements.remove_archived())]
+        lines += ["-- read back, and then, for each row group:", shown(statements.remove_archived())]
     for one in partitions:
         lines += [
             f"-- {one.title}, about {one.rows_about} rows, {one.bytes} bytes:",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tdev_operators.core.evolution.progress import told_of
 from tdev_operators.core.evolution.recovery.diagnosis import (
     API,
     CHECKPOINTS,
@@ -127,7 +128,5 @@ def _age(state: Mapping[str, Any], settings: Settings) -> str:
     due = settings.evolution.generation_interval_seconds / 60
     if state["age_seconds"] is None:
         return f"No generation was ever recorded; one is due every {due:.0f} min."
-    return (
-        f"Generation {state['generation']} was first recorded {state['age_seconds'] / 60:.0f} min ago; one is due "
-        f"every {due:.0f} min."
-    )
+    told = told_of(state["generation"], state["age_seconds"], state["highest"])
+    return f"{told}; one is due every {due:.0f} min."

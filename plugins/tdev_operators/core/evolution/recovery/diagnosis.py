@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tdev_operators.core.errors import GarbledAnswerError, InputError, TdevError
+from tdev_operators.core.evolution.progress import read_progress
 from tdev_operators.core.evolution.recovery.checkpoints import look_at_checkpoints
 from tdev_operators.core.evolution.recovery.leases import lives, owner_of
 from tdev_operators.core.evolution.recovery.ports import EvolutionPorts
@@ -88,7 +89,7 @@ def diagnose(ports: EvolutionPorts, settings: Settings) -> Diagnosis:
     """Look at everything at once. Raises nothing but defects: what cannot be seen is in `failed`."""
     now = ports.clock()
     jobs: dict[str, Callable[[], Any]] = {
-        GENERATION: lambda: generation_state(ports),
+        GENERATION: lambda: generation_state(ports, settings),
         API: lambda: _api(ports, settings),
         LOCKS: lambda: _locks(ports, settings),
         CHECKPOINTS: lambda: _checkpoints(ports, settings),
@@ -103,17 +104,22 @@ def diagnose(ports: EvolutionPorts, settings: Settings) -> Diagnosis:
     return Diagnosis(now.isoformat(), good, failed)
 
 
-def generation_state(ports: EvolutionPorts) -> dict[str, Any]:
-    """Return the last generation, its age by the database's clock, and how many agents are at work.
+def generation_state(ports: EvolutionPorts, settings: Settings) -> dict[str, Any]:
+    """Return the last progress, its age by the database's clock, and how many agents are at work.
 
     Raises:
-        GarbledAnswerError: row security hides rows; and what `Database.rows` raises.
+        AccessDeniedError: row security hides rows; and what `Database.rows` raises.
     """
+    progress = read_progress(ports.system.database, settings.evolution)
     [row] = ports.system.database.rows(load_sql("evolution_recovery/state"))
-    if row.pop("rows_hidden"):
-        raise GarbledAnswerError("Row security hides rows of evolution_history; give our role BYPASSRLS.")
     newest = row["newest"]
-    return {**row, "now": row["now"].isoformat(), "newest": newest.isoformat() if newest else ""}
+    return {
+        "generation": progress.generation if progress else None,
+        "age_seconds": progress.age_seconds if progress else None,
+        **row,
+        "now": row["now"].isoformat(),
+        "newest": newest.isoformat() if newest else "",
+    }
 
 
 def api_status(ports: EvolutionPorts) -> dict[str, Any]:
@@ -183,7 +189,7 @@ def _checkpoints(ports: EvolutionPorts, settings: Settings) -> list[dict[str, An
     rules = settings.evolution.recovery
     highest = None
     with suppress(TdevError):  # it is told by the part that is about it
-        highest = generation_state(ports)["highest"] or 0
+        highest = generation_state(ports, settings)["highest"] or 0
     found = look_at_checkpoints(ports.system.objects, settings.buckets.checkpoints, rules, highest)
     return [one.to_json() for one in found]
 

@@ -205,7 +205,7 @@ class Recovery:
             refuse_unapproved(self._settings.recovery, self.request.requested_by, approved, 1)
         if self.seen is None:
             raise ProofFailedError("There is no evidence of how it was before; nothing was touched. Start a new run.")
-        state = generation_state(self._ports)
+        state = generation_state(self._ports, self._settings)
         if not is_stalled(state, self._settings) and not self.request.force:
             before = any(entry.step.startswith(_STOP) for entry in self.journal.entries)
             how = (
@@ -254,7 +254,7 @@ class Recovery:
     def _choose_checkpoint(self) -> None:
         if self.journal.done(CHECKPOINT) is not None:
             return
-        highest = generation_state(self._ports)["highest"] or 0
+        highest = generation_state(self._ports, self._settings)["highest"] or 0
         try:
             found = look_at_checkpoints(
                 self._ports.system.objects, self._settings.buckets.checkpoints, self._rules, highest
@@ -272,7 +272,7 @@ class Recovery:
     def _start(self, hosts: list[Host]) -> None:
         if self.journal.done(FLOOR) is None:
             # While it is stopped nobody makes generations: what comes above this, or is newer than all of it, is new.
-            self.journal.note(FLOOR, "done", **Floor.facts(generation_state(self._ports)))
+            self.journal.note(FLOOR, "done", **Floor.facts(generation_state(self._ports, self._settings)))
         for host in hosts:
             step, service = _start(host.name), self._rules.service
             if self.journal.done(step) is not None:

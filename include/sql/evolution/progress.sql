@@ -1,18 +1,17 @@
 -- One row: the highest generation that is not from the future, how long ago by the server's clock it was first
 -- recorded (an engine that repeats itself goes on recording it), and how many rows are from the future. And of the last
--- %(window_seconds)s seconds: how often the number went back, to which generation the number last rose, and how long
--- ago. The rows after one step back count only among themselves: an engine that was resumed from a checkpoint makes
--- numbers anew that were made before.
+-- %(window_seconds)s seconds: how often the number went back by two or more (by one it does when a row is late), to
+-- which generation it last rose by one above all numbers since the first step back, and how long ago. An engine that
+-- was resumed from a checkpoint makes numbers anew that were made before; a single stray row is no rise.
 WITH newest AS MATERIALIZED (
     SELECT
         generation,
         timestamp,
-        lag(generation) OVER numbered AS before
+        lag(generation) OVER (ORDER BY timestamp, generation) AS before
     FROM evolution_history
     WHERE
         timestamp > now() - make_interval(secs => %(window_seconds)s)
         AND timestamp <= now() + interval '1 minute'
-    WINDOW numbered AS (ORDER BY timestamp, generation)
 ),
 
 back AS (
@@ -20,14 +19,13 @@ back AS (
         count(*) AS steps,
         min(timestamp) AS at
     FROM newest
-    WHERE generation < before
+    WHERE generation < before - 1
 ),
 
 since AS (
     SELECT
         newest.generation,
         newest.timestamp,
-        back.at,
         max(newest.generation) OVER (
             ORDER BY newest.timestamp, newest.generation ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS highest
@@ -40,7 +38,7 @@ risen AS (
         generation,
         timestamp
     FROM since
-    WHERE generation > highest OR (highest IS NULL AND at IS NOT NULL)
+    WHERE generation = highest + 1
     ORDER BY timestamp DESC
     LIMIT 1
 )
