@@ -157,6 +157,15 @@ def test_a_killed_server_ends_a_statement_at_once(own_cluster: Cluster) -> None:
             session.rows("SELECT 1")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """An interrupt is heard, also where a shell started us in its background and had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_hangs_up_and_the_server_gives_up(database: dict[str, Any]) -> None:
     timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     with _source(database).session() as session:

@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from sandbox.population import checkpoint_key
+from sandbox.seed_files import CHECKPOINTS_BUCKET
 from sandbox.settings_file import change_settings
 from sandbox.system import Sandbox
 from tdev_operators.core.evolution.recovery.decision import RecoveryRequest
@@ -142,6 +144,15 @@ class Evolution:
         if not self.system.api.running:
             self.system.api.start()
         self.system.mend()
+        self._drop_checkpoints_of_the_future()
+
+    def _drop_checkpoints_of_the_future(self):
+        """Generations that were made meanwhile are gone from the database; so go their checkpoints."""
+        client, last = self.system.objects.client(), checkpoint_key(self.highest())
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=CHECKPOINTS_BUCKET):
+            for each in page.get("Contents", []):
+                if each["Key"] > last:
+                    client.delete_object(Bucket=CHECKPOINTS_BUCKET, Key=each["Key"])
 
 
 def named(results):
