@@ -41,6 +41,18 @@ def with_store(world, word, then, **options):
     return replace(world.ports, store=Store(world, word, then, **options))
 
 
+def with_sessions(world, wrapped):
+    class Source:
+        name = world.database.name
+
+        @contextmanager
+        def session(self, **options):
+            with world.database.session(**options) as session:
+                yield wrapped(session)
+
+    return replace(world.ports, database=Source())
+
+
 @pytest.mark.seeded
 @pytest.mark.parametrize(
     "word", ["plan.json", "part-00001.parquet.json", "archive.json", "progress.json", "receipt.json"]
@@ -116,16 +128,8 @@ def test_a_transaction_is_many_short_statements(metrics):
             statements.append(touched := self._session.touched(statement, params))
             return touched
 
-    class Source:
-        name = metrics.database.name
-
-        @contextmanager
-        def session(self, **options):
-            with metrics.database.session(**options) as session:
-                yield Session(session)
-
     rows = metrics.with_(pace={"batch_rows": 10_000, "statement_ms": 0.5})  # 250 rows until something was measured
-    assert rows.clean(ports=replace(metrics.ports, database=Source()))["retention.metrics"].verdict is Verdict.OK
+    assert rows.clean(ports=with_sessions(metrics, Session))["retention.metrics"].verdict is Verdict.OK
     assert (rows.counts["batches"], rows.counts["discarded"]) == (2, 810)
     assert len(statements) == 1 + 4, "one of archived rows, and a range of time in four pieces"
     assert sum(statements) == 840
@@ -223,15 +227,7 @@ def test_a_row_that_changes_while_its_range_is_removed_stays(metrics, database):
                 writer.commit()
             return self._session.touched(statement, params)
 
-    class Source:
-        name = metrics.database.name
-
-        @contextmanager
-        def session(self, **options):
-            with metrics.database.session(**options) as session:
-                yield Session(session)
-
-    result = metrics.clean(ports=replace(metrics.ports, database=Source()))["retention.metrics"]
+    result = metrics.clean(ports=with_sessions(metrics, Session))["retention.metrics"]
     writer.close()
     assert result.verdict is Verdict.OK
     assert metrics.counts["late"] == 1, "it was written after the run began"
