@@ -1,20 +1,16 @@
 """What goes wrong meanwhile: locks, an index that goes, a store that dies, rows that change, a replica that lags."""
 
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
 from tdev_operators.core.database.retention.pace import Pacer
-from tdev_operators.core.database.retention.rules import classes_of
 from tdev_operators.core.database.retention.settings import Pace
-from tdev_operators.core.database.retention.statements import Statements
-from tdev_operators.core.database.retention.table import read_table
 from tdev_operators.core.errors import AccessDeniedError, BusyError, TargetUnreachableError
 from tdev_operators.core.verdicts import Verdict
-from tests.core.database.retention.conftest import RULE
 
 
 class Store:
@@ -114,40 +110,42 @@ def test_a_lock_of_an_idle_transaction_costs_its_range_only_and_the_holder_is_na
     assert metrics.count() == 360
 
 
-def test_a_transaction_is_many_short_statements(metrics):
-    statements = []
+class Watched:
+    """A session in which something happens before the n-th statement that begins so."""
 
-    class Session:
-        def __init__(self, session):
-            self._session = session
+    def __init__(self, session, begins, then, *, number=1):
+        self._session, self._begins, self._then, self._left = session, begins, then, number
 
-        def __getattr__(self, name):
-            return getattr(self._session, name)
+    def __getattr__(self, name):
+        return getattr(self._session, name)
 
-        def touched(self, statement, params=None):
-            statements.append(touched := self._session.touched(statement, params))
-            return touched
+    def rows(self, statement, params=None):
+        text = statement if isinstance(statement, str) else statement.as_string()
+        if text.startswith(self._begins):
+            self._left -= 1
+            if not self._left:
+                self._then()
+        return self._session.rows(statement, params)
 
-    rows = metrics.with_(pace={"batch_rows": 10_000, "statement_ms": 0.5})  # 250 rows until something was measured
-    assert rows.clean(ports=with_sessions(metrics, Session))["retention.metrics"].verdict is Verdict.OK
-    assert (rows.counts["batches"], rows.counts["discarded"]) == (2, 810)
-    assert len(statements) == 1 + 4, "one of archived rows, and a range of time in four pieces"
-    assert sum(statements) == 840
+
+STRETCH = "-- what is discarded of a stretch goes"
+
+
+def test_a_stretch_is_many_short_transactions(metrics):
+    rows = metrics.with_(pace={"batch_rows": 10_000, "transaction_ms": 0.2})  # 100 rows until something was measured
+    assert rows.clean()["retention.metrics"].verdict is Verdict.OK
+    assert (rows.counts["archived"], rows.counts["discarded"]) == (30, 810)
+    assert rows.counts["batches"] == 1 + 9, "one of archived rows; 870 in hundreds, none of which cuts a moment in two"
 
 
 @pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
-def test_a_range_of_two_thousand_years_is_cut(metrics, kind):
+def test_a_time_is_a_moment_or_a_day_and_may_be_two_thousand_years_ago(metrics, kind):
     metrics.sql.execute(f"ALTER TABLE metrics ALTER COLUMN timestamp TYPE {kind}")
     metrics.sql.execute("UPDATE metrics SET timestamp = '0001-01-01' WHERE id = 1199")
     due = metrics.count("timestamp < now() - interval '30 days' AND importance <> 'high'")
-    old = metrics.with_(pace={"batch_rows": 10_000, "statement_ms": 0.5})
+    old = metrics.with_(pace={"batch_rows": 100})
     assert old.clean()["retention.metrics"].verdict is Verdict.OK
     assert old.counts["discarded"] in range(due - 10, due + 1), "today's midnight is another moment than now"
-    with metrics.database.session() as session:
-        table = read_table(session, RULE)
-        cuts = Statements(table, classes_of(RULE, datetime.now(UTC))).cuts()
-        span = {"first": "0001-01-01", "upto0": "2026-11-30", "pieces": 20_000}
-        assert len(session.rows(cuts, span)) == span["pieces"] - 1
 
 
 def test_a_table_locked_whole_is_tried_again_later(metrics, database):
@@ -190,15 +188,8 @@ def test_an_index_that_is_dropped_meanwhile_sends_the_next_try_another_way(metri
 def test_an_index_that_is_dropped_between_two_tries_makes_no_row_count_twice(metrics):
     metrics.sql.execute("UPDATE metrics SET importance = 'high' WHERE id BETWEEN 400 AND 600")  # they stay till 90 days
     small = metrics.with_(pace={"batch_rows": 100})
-    writes = []
-
-    def breaks_off():
-        writes.append(1)
-        if len(writes) == 8:
-            raise TargetUnreachableError("The store is away.")
-
     with pytest.raises(TargetUnreachableError):
-        small.clean(ports=with_store(small, "progress.json", breaks_off, times=99))
+        small.clean(ports=with_sessions(small, lambda session: Watched(session, STRETCH, dies, number=4)))
     metrics.sql.execute("DROP INDEX metrics_timestamp_idx")
     assert small.counts["kept"] > 0
     assert small.clean()["retention.metrics"].verdict is Verdict.OK
@@ -208,31 +199,78 @@ def test_an_index_that_is_dropped_between_two_tries_makes_no_row_count_twice(met
 
 
 def test_a_row_that_changes_while_its_range_is_removed_stays(metrics, database):
-    """Somebody updates a row between the count and the removal; his transaction ends while ours waits."""
-    writer = psycopg.connect(**database)
+    """Somebody updates a row before its range goes; his transaction ends while ours waits for it."""
+    with psycopg.connect(**database) as writer:
+        ends = threading.Timer(0.3, writer.commit)
 
-    class Session:
-        begun = False
+        def changes():
+            writer.execute("UPDATE metrics SET value = -1 WHERE id = 700")
+            ends.start()
 
-        def __init__(self, session):
-            self._session = session
-
-        def __getattr__(self, name):
-            return getattr(self._session, name)
-
-        def touched(self, statement, params=None):
-            if "discarded" in statement.partition("\n")[0] and not Session.begun:
-                Session.begun = True
-                writer.execute("UPDATE metrics SET value = -1 WHERE id = 700")
-                writer.commit()
-            return self._session.touched(statement, params)
-
-    result = metrics.clean(ports=with_sessions(metrics, Session))["retention.metrics"]
-    writer.close()
+        patient = metrics.with_(changes={"lock_timeout_ms": 5000}, pace={"batch_rows": 100})
+        ports = with_sessions(patient, lambda session: Watched(session, STRETCH, changes))
+        result = patient.clean(ports=ports)["retention.metrics"]
+        ends.join()
     assert result.verdict is Verdict.OK
     assert metrics.counts["late"] == 1, "it was written after the run began"
+    assert (metrics.counts["archived"], metrics.counts["discarded"]) == (30, 809)
     assert metrics.count("value = -1") == 1
     assert metrics.receipt["balanced"]
+
+
+def test_rows_written_between_a_cut_and_the_next_try_are_not_counted_as_gone(metrics):
+    small = metrics.with_(pace={"batch_rows": 100})
+    with pytest.raises(TargetUnreachableError):
+        small.clean(ports=with_sessions(small, lambda session: Watched(session, STRETCH, dies, number=4)))
+    assert "it was cut off: more rows may be gone, which the next try counts" in small.receipt["remarks"]
+    gone = 1200 - metrics.count()
+    metrics.sql.execute(
+        "INSERT INTO metrics (name, value, timestamp) SELECT 'late', 1, now() - interval '100 days'"
+        " FROM generate_series(1, 40)"
+    )
+    assert small.clean()["retention.metrics"].verdict is Verdict.OK
+    assert (small.counts["archived"], small.counts["discarded"], small.counts["late"]) == (30, 810, 40)
+    remarks = small.receipt["remarks"]
+    assert f"a try was cut off: {gone - 30} rows that stood there before are counted as gone" in remarks
+    assert "40 rows were written meanwhile; those of them that were only edited count as gone" in remarks
+
+
+def test_what_is_behind_a_locked_row_goes_all_the_same(metrics, database):
+    tiny = metrics.with_(pace={"batch_rows": 10_000, "transaction_ms": 0.1})  # 50 rows
+    with psycopg.connect(**database, application_name="sleeper") as sleeper:
+        sleeper.execute("SELECT 1 FROM metrics WHERE id = 800 FOR UPDATE")
+        assert tiny.clean()["retention.metrics"].verdict is Verdict.UNKNOWN
+    [left] = tiny.receipt["left"]
+    assert "sleeper, idle in transaction" in left
+    assert 0 < metrics.count("timestamp < now() - interval '30 days' AND importance <> 'high'") <= 60
+
+
+def test_who_holds_the_whole_table_is_not_asked_for_each_transaction(metrics, database):
+    asked = []
+    with psycopg.connect(**database, application_name="sleeper") as sleeper:
+        sleeper.execute("LOCK TABLE metrics IN SHARE MODE")
+        tiny = metrics.with_(pace={"batch_rows": 500, "transaction_ms": 0.1})
+        ports = with_sessions(tiny, lambda session: Counted(session, asked))
+        assert tiny.clean(ports=ports)["retention.metrics"].verdict is Verdict.UNKNOWN
+    assert sum(text.startswith(STRETCH) for text in asked) <= 4 * 2, (
+        "the first fifty, then five hundred at a time, twice each"
+    )
+    assert metrics.count() == 1200
+    assert metrics.with_(run_id="").clean()["retention.metrics"].verdict is Verdict.OK
+
+
+class Counted:
+    """A session that notes what it is asked."""
+
+    def __init__(self, session, asked):
+        self._session, self._asked = session, asked
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+    def rows(self, statement, params=None):
+        self._asked.append(statement if isinstance(statement, str) else statement.as_string())
+        return self._session.rows(statement, params)
 
 
 def test_another_run_at_work_is_waited_for(metrics):
@@ -268,7 +306,7 @@ def rules(**more):
     return Pace(
         **{
             "batch_rows": 1000,
-            "statement_ms": 2.0,
+            "transaction_ms": 2.0,
             "rest_percent": 50.0,
             "replica_lag_mb": 64.0,
             "wal_mb_per_second": 32.0,
@@ -279,12 +317,12 @@ def rules(**more):
     )
 
 
-def test_it_rests_after_each_statement_but_not_long_with_rows_locked_and_waits_for_a_replica():
+def test_it_rests_after_a_stretch_but_not_for_ever_and_waits_for_a_replica():
     slept = []
+    Pacer(rules(), sleep=slept.append).rest(Pressed((0, 0)), 0.4)
+    Pacer(rules(), sleep=slept.append).rest(Pressed((0, 0)), 40)
+    assert slept == [0.2, 10.0]
     pacer = Pacer(rules(), sleep=slept.append)
-    pacer.breathe(0.4)
-    pacer.breathe(40)
-    assert slept == [0.2, 1.0]
     pacer.rest(Pressed((65_000_000, 0), (65_000_000, 0), (0, 0)), 0)
     assert pacer.reasons == {"replica lag": 2}
 
@@ -312,7 +350,7 @@ def test_it_writes_no_more_log_than_it_may():
     assert pacer.reasons == {"WAL rate": 1}
 
 
-def test_statements_become_as_long_as_they_may_be():
+def test_transactions_become_as_long_as_they_may_be():
     stride = Pacer(rules()).stride()
     sizes = [stride.rows]
     for seconds_a_row in (1e-6, 1e-6, 1e-5, 1e-5, 1e-5, 1e-5):
@@ -320,18 +358,17 @@ def test_statements_become_as_long_as_they_may_be():
         sizes.append(stride.rows)
     assert sizes == [1000, 2000, 2000, 1000, 500, 250, 200]
     stride.took(50, 0.1)
-    assert stride.rows == 100, (
-        "what takes long is made shorter, however few rows it were; and none is shorter than that"
-    )
-    stride.took(100, 0.1)
+    assert stride.rows == 100, "what takes long is made shorter, however few rows it were"
+    stride.took(3, 0.0)  # what was left of a table says nothing
     assert stride.rows == 100
-    stride.took(100, 0.001)
+    stride.took(100, 0.0)
     assert stride.rows == 200
-    stride.took(3, 0.0)  # what was left of a transaction says nothing
-    assert stride.rows == 200
-    stride.took(200, 0.0)
-    assert stride.rows == 400
-    assert Pacer(rules(), unpaced=True).stride().rows == 10_000
+    stride.took(200, 0.0, blocked=True)
+    assert stride.rows == 100, "who waits for us is let in sooner"
+    for _ in range(9):
+        stride.took(100, 0.1)
+    assert stride.rows == 20, "more of them would be slower, and no gentler"
+    assert Pacer(rules(), unpaced=True).stride().rows > 10_000
 
 
 def test_whom_it_blocks_makes_transactions_smaller():

@@ -17,7 +17,6 @@ from psycopg.sql import Composable
 from tdev_operators.core.backup.ports import Session
 from tdev_operators.core.database.conversion.sides import Following
 from tdev_operators.core.database.retention.pace import Pacer
-from tdev_operators.core.database.retention.removal import BY_INDEX
 from tdev_operators.core.database.retention.settings import PartitionRule
 from tdev_operators.core.database.transactions import transaction
 from tdev_operators.core.errors import BusyError, ProofFailedError
@@ -25,6 +24,11 @@ from tdev_operators.core.sql import load_sql
 
 SMALL = 500  # notes that the switch may find: a matter of milliseconds
 _ROUNDS = 200
+# Statistics of a table that is being filled are old: a few rows out of millions go by an index.
+# And a worker that dies between two statements of a transaction keeps nobody waiting.
+_BY_INDEX = """-- how rows are found in a transaction
+SELECT set_config(name, 'off', true), set_config('idle_in_transaction_session_timeout', '30s', true)
+FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin']) AS t (name)"""
 
 
 @dataclass(slots=True)
@@ -95,7 +99,7 @@ class Follower:
     def step(self, size: int = SMALL) -> int:
         """See to the next notes, in the transaction that is open; return how many they were."""
         statements, session = self.statements, self.session
-        session.rows(BY_INDEX)
+        session.rows(_BY_INDEX)
         [noted] = session.rows(statements.noted(), {"size": size})
         if not noted["notes"]:
             return 0

@@ -1,8 +1,4 @@
-"""Gentleness: short statements with a rest after each, pauses for replicas and writers that cannot keep up.
-
-What writers feel of a removal is the log that their commits have to wait for. So it is written in small pieces, evenly:
-a transaction is many statements of some milliseconds each, between which the log has time to reach its disk.
-"""
+"""Gentleness: how large a transaction may be, and pauses for replicas and writers that cannot keep up."""
 
 import time
 from collections.abc import Callable
@@ -14,30 +10,34 @@ from tdev_operators.core.reporting.wording import capitalized, counted
 from tdev_operators.core.sql import load_sql
 
 _MB = 1_000_000
-_UNPACED_TIMES = 10  # so many times larger are transactions and statements of a run that gives way to nobody
+_UNPACED_TIMES = 40  # so many times larger are stretches and transactions of a run that gives way to nobody
 _LOOK_SECONDS = 0.5
 _SMALLEST = 100
+_SMALLEST_TRANSACTION = 20
 _ROWS_A_SECOND = 500_000  # believed until something was measured
 _LONGEST_REST_SECONDS = 10.0
-_LONGEST_BREATH_SECONDS = 1.0  # rows that went are locked meanwhile
 
 
 class Stride:
-    """How many rows one statement may take so that it is over in about so many `seconds`: learned from the last one."""
+    """How many rows a transaction may take so that it is over in about so many `seconds`: learned as it goes."""
 
     def __init__(self, seconds: float) -> None:
         self.rows, self._seconds = round(seconds * _ROWS_A_SECOND), seconds
 
-    def took(self, rows: int, seconds: float) -> None:
-        """Say how long that many rows took. What was short with few rows says little of how long more of them take."""
-        if rows > self.rows // 2 or seconds > self._seconds:
+    def took(self, rows: int, seconds: float, *, blocked: bool = False) -> None:
+        """Say how long that many rows took. What was short with few rows says little of how long more of them take.
+
+        Half as many when somebody was `blocked`.
+        """
+        if blocked:
+            self.rows = max(_SMALLEST_TRANSACTION, self.rows // 2)
+        elif rows > self.rows // 2 or seconds > self._seconds:
             fitting = rows * self._seconds / max(seconds, 1e-6)
-            # Way to the server and back included: more statements would be slower, and no gentler.
-            self.rows = round(max(_SMALLEST, 0.5 * self.rows, min(2.0 * self.rows, fitting)))
+            self.rows = round(max(_SMALLEST_TRANSACTION, 0.5 * self.rows, min(2.0 * self.rows, fitting)))
 
 
 class Pacer:
-    """Says how large the next transaction is, and waits between statements. `unpaced` gives way to nobody."""
+    """Says how many rows go next, and waits when they are gone. `unpaced` gives way to nobody."""
 
     def __init__(
         self, rules: Pace, *, unpaced: bool = False, sleep: Callable[[float], None] = time.sleep, wal: str = "0/0"
@@ -46,7 +46,7 @@ class Pacer:
         self._rules, self._unpaced, self._sleep = rules, unpaced, sleep
         times = _UNPACED_TIMES if unpaced else 1
         self._largest = rules.batch_rows * times
-        self._statement_seconds = rules.statement_ms / 1000 * times
+        self._transaction_seconds = rules.transaction_ms / 1000 * times
         self.size = self._largest
         self.wal_bytes = 0
         self.waited_seconds = 0.0
@@ -67,31 +67,27 @@ class Pacer:
             )
 
     def stride(self) -> Stride:
-        """Return how many rows a statement may take, for one kind of statement."""
-        return Stride(self._statement_seconds)
+        """Return how many rows a transaction of a stretch may take, for one kind of removal."""
+        return Stride(self._transaction_seconds)
 
-    def breathe(self, seconds: float) -> None:
-        """Wait as the rules say after a statement that took `seconds`."""
-        if not self._unpaced:
-            self._wait(min(seconds * self._rules.rest_percent / 100, _LONGEST_BREATH_SECONDS))
-
-    def blocked(self, waiters: int) -> None:
-        """Say how many sessions the transaction that is about to end has blocked: the next one is smaller then."""
-        if waiters > self._rules.lock_waiters:
-            self.size = max(_SMALLEST, self.size // 2)
-            self._note("lock waits")
-        else:
+    def blocked(self, waiters: int) -> bool:
+        """Say how many sessions a transaction has blocked; whether that is too many: the next one is smaller then."""
+        if waiters <= self._rules.lock_waiters:
             self.size = min(self._largest, self.size * 2)
+            return False
+        self.size = max(_SMALLEST, self.size // 2)
+        self._note("lock waits")
+        return True
 
     def rest(self, session: Session, seconds: float) -> None:
-        """Wait after a transaction, the last statements of which took `seconds`; for replicas and for the log, too.
+        """Wait as the rules say after work that took `seconds`; for replicas and for the log, too.
 
         Raises:
             BusyError: a replica has been too far behind for `pause_seconds`.
         """
         if self._unpaced:
             return
-        self.breathe(seconds)
+        self._wait(min(seconds * self._rules.rest_percent / 100, _LONGEST_REST_SECONDS))
         deadline = time.monotonic() + self._rules.pause_seconds
         while True:
             [now] = session.rows(load_sql("retention/pressure"), {"since": self._start})

@@ -7,7 +7,7 @@ its bounds do not prove is looked up among its rows; one that holds a single row
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -162,7 +162,7 @@ def _remove(removal: Removal, partition: Partition, *, count: bool) -> None:
     about = partition.rows_about
     counts = Counts() if looks else Counts(rows=about, discarded=about, about=about, partitions=1)
     if pending is None:
-        removal.begin(counts, step)
+        removal.begin({**step, "counts": asdict(counts)})
     if state[0]["attached"]:
         removal.check()
         why = _take_out_locked(removal, partition) if partition.has_default else _take_out(removal, partition)
@@ -177,7 +177,7 @@ def _remove(removal: Removal, partition: Partition, *, count: bool) -> None:
             session.rows(partition.attach(), {})
             _let_be(removal, partition, _stays(now))
             return
-        removal.begin(counts, step)
+        removal.begin({**step, "counts": asdict(counts)})
     again_when_busy(removal.limits.tries, lambda: session.rows(partition.drop(), {}))
     removal.end()  # written down with the next step, or with the receipt
 

@@ -1,7 +1,7 @@
 """What a run leaves in the bucket beside its archive: plan, progress, receipt. A retry reads it and goes on.
 
-`progress.json` is written *before* a transaction commits, with that transaction's number and counts. Whoever comes
-after a crash asks the database how the transaction ended, so that the receipt counts what happened, and only that.
+Before rows go, `progress.json` says how many there are. Whoever comes after a crash counts what still stands, so that
+the receipt has what happened, and only that.
 """
 
 import json
@@ -55,11 +55,12 @@ class Counts:
 
 @dataclass(slots=True)
 class Progress:
-    """How far the removal is. `pending` is a step that was begun: its transaction's `xid`, its `counts`, where it ends.
+    """How far the removal is. `pending` is a step that was begun.
 
     `part` and `group` say which archived rows are next, `after` behind which row the next range begins, by `order`.
-    `left` are ranges that stay because somebody held them, with the reason; `remarks` are partitions that could not go
-    whole, and why: their rows went range by range.
+    `before` is how many rows ranges would have led through before any went, `seen` the transaction that was next then.
+    `left` are ranges that stay because somebody held them, with the reason; `remarks` are what else is to be known:
+    partitions that could not go whole, stretches that a try was killed in.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -67,15 +68,16 @@ class Progress:
     group: int = 0
     order: list[str] = field(default_factory=list)
     after: list[str] | None = None
+    before: int | None = None
+    seen: str = ""
     ranges_done: bool = False
     left: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    unsure: list[str] = field(default_factory=list)
     pending: dict[str, Any] | None = None
 
     def begin_again(self, order: list[str]) -> None:
         """Walk the ranges from the first one on, in another order. What is kept there is looked at again."""
-        self.order, self.after = order, None
+        self.order, self.after, self.before = order, None, None
         self.counts.rows -= self.counts.kept
         self.counts.kept = self.counts.late = self.counts.unarchived = 0
 

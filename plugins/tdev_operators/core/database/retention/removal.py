@@ -1,14 +1,12 @@
 """Removing rows: those of the archive one by one unchanged, the others by ranges; each transaction counted twice.
 
-The protocol of a transaction: count, remove by short statements, compare, write the counts with the transaction's
-number into `progress.json`, commit. Killed in between, the next try asks the database whether it was committed.
+The protocol of a stretch of transactions: write into `progress.json` how many rows stand there, let the server remove
+them, take over what it has committed. Killed in between, the next try counts what still stands.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,15 +18,13 @@ from tdev_operators.core.database.retention.holders import holders
 from tdev_operators.core.database.retention.pace import Pacer, Stride
 from tdev_operators.core.database.retention.receipt import PROGRESS, Counts, Folder, Progress
 from tdev_operators.core.database.retention.statements import Statements
+from tdev_operators.core.database.retention.stretches import BEGIN_STRETCH, Done, archive_stretch, range_stretch
+from tdev_operators.core.database.transactions import again_when_busy
 from tdev_operators.core.errors import BusyError, DiskFullError, ProofFailedError, TdevError
 from tdev_operators.core.sql import load_sql
 
 _PAUSE_SECONDS = 0.2  # between two tries, growing
-# Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
-# And a worker that dies, or a store that hangs, between the rows' removal and the commit keeps nobody waiting.
-BY_INDEX = """-- how rows are found in a transaction
-SELECT set_config(name, 'off', true), set_config('idle_in_transaction_session_timeout', '30s', true)
-FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin']) AS t (name)"""
+_NOTED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +34,6 @@ class Limits:
     lock_timeout_ms: int
     tries: int
     until: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What a transaction did, before its commit; without counts there was nothing left. `waiters`: whom it blocks."""
-
-    counts: Counts | None
-    position: dict[str, Any]
-    xid: str = ""
-    waiters: int = 0
 
 
 class Removal:
@@ -63,189 +49,216 @@ class Removal:
         limits: Limits,
         check: Callable[[], None],
     ) -> None:
-        """Read how far a predecessor came, and settle what it had begun."""
+        """Read how far a predecessor came."""
         self.session, self.statements, self.folder, self.pacer = session, statements, folder, pacer
         self.horizon, self.limits, self.check = horizon, limits, check
         found = folder.read(PROGRESS)
         self.progress = Progress.of_json(found) if found else Progress()
-        self._position: dict[str, Any] = {}  # where the transaction that is under way ends
-        self._stride, self._archived_stride = pacer.stride(), pacer.stride()
-        # Asked for thousands of times: composed once.
-        self._remove_discarded = statements.remove_discarded().as_string()
-        self._remove_archived_rows = statements.remove_archived().as_string()
-        self._settle()
+        self._noted = 0.0
+        self._range_stride, self._archive_stride = pacer.stride(), pacer.stride()
 
     @property
     def in_time(self) -> bool:
         """Whether another step may begin."""
         return time.monotonic() < self.limits.until
 
+    def settle(self, parts: list[Part]) -> None:
+        """Count what a predecessor removed after his last line: what stood there and does no more.
+
+        He is gone: his session held the lock that ours holds now.
+        """
+        pending, counts = self.progress.pending, self.progress.counts
+        if pending is None or "partition" in pending:
+            return
+        if "group" in pending:
+            with opened_part(self.folder, parts[self.progress.part - 1]) as opened:
+                binds = binds_of(self.statements.table.key, opened.read_row_group(pending["group"]))
+            [now] = self.session.rows(self.statements.left_of_archived(), binds)
+            gone = max(0, pending["rows"] - now["rows"])
+            counts.add(Counts(rows=gone, archived=gone))
+        else:
+            [now] = self.session.rows(self._as_walked().standing(), {"seen": self.progress.seen})
+            gone = max(0, (self.progress.before or 0) - now["rows"] - counts.archived - counts.discarded)
+            counts.add(Counts(rows=gone, discarded=gone))
+            if now["late"]:
+                self.progress.remarks.append(
+                    f"{now['late']} rows were written meanwhile; those of them that were only edited count as gone"
+                )
+        self.progress.remarks.append(f"a try was cut off: {gone} rows that stood there before are counted as gone")
+        self.progress.pending = None
+        self.save()
+
     def archived(self, parts: list[Part]) -> bool:
         """Remove the rows of the archive that stand unchanged; return whether all of it was seen to."""
+        if parts and not self.statements.table.partitioned:
+            # Before they go: as long as no page was touched, an index alone can be counted.
+            self.progress.order = [column.name for column in self.statements.table.order]
+            self._count_before()
         for part in parts[self.progress.part - 1 :]:
             with opened_part(self.folder, part) as opened:
                 while self.progress.group < opened.num_row_groups:
                     if not self.in_time:
                         return False
-                    rows = opened.read_row_group(self.progress.group)
-                    following = {"part": part.number, "group": self.progress.group + 1}
-                    self._batch(
-                        f"row group {self.progress.group + 1} of part {part.number}",
-                        lambda rows=rows, following=following: self._remove_archived(rows, following),  # type: ignore[misc]
-                    )
+                    self._remove_archived(opened.read_row_group(self.progress.group))
+                    self.progress.group += 1
             self.progress.part, self.progress.group = part.number + 1, 0
         return True
 
     def ranges(self) -> bool:
         """Remove what is discarded, range by range, in the table's order; return whether all of it was seen to."""
-        table = self.statements.table
-        order = [column.name for column in table.order]
+        order = [column.name for column in self.statements.table.order]
         if self.progress.order != order:  # an index came or went since the last try: begin again, in the other order
             self.progress.begin_again(order)
             self.save()
-        while not self.progress.ranges_done:
-            if not self.in_time:
-                return False
+        # What is older than all times has none: it stays.
+        first = ["-infinity"] if self.statements.table.by_time else [None] * len(order)
+        self._count_before()
+        stuck = False
+        while self.in_time and not self.progress.ranges_done:
             self._refuse_without_index()
-            # What is older than all times has none: it stays.
-            first = ["-infinity"] if table.by_time else [None] * len(order)
-            after = {f"after{at}": text for at, text in enumerate(self.progress.after or first)}
-            where = f"the range behind {', '.join(map(str, after.values()))}"
-            self._batch(where, lambda after=after: self._remove_range(after))  # type: ignore[misc]
-        return True
+            self._note_ranges()
+            stuck = self._remove_range(self.progress.after or first, stuck=stuck)
+        self.progress.pending = None
+        return self.progress.ranges_done
 
     def save(self) -> None:
         """Write how far it is."""
         self.folder.write(PROGRESS, self.progress.to_json())
 
-    def begin(self, counts: Counts, step: dict[str, Any]) -> None:
+    def begin(self, step: dict[str, Any]) -> None:
         """Write down a step before it becomes true."""
-        self.progress.pending = {"counts": asdict(counts), **step}
+        self.progress.pending = step
         self.save()
 
     def end(self) -> None:
         """Count the step that was begun; it is true now."""
-        pending = self.progress.pending or {}
-        self.progress.counts.add(Counts(**pending["counts"]))
-        for name in ("part", "group", "after"):
-            if name in pending:
-                setattr(self.progress, name, pending[name])
+        self.progress.counts.add(Counts(**(self.progress.pending or {})["counts"]))
         self.progress.pending = None
 
-    def _batch(self, what: str, work: Callable[[], "_Done"]) -> None:
-        """Do one transaction; one that runs into somebody's lock is tried again, then left out and reported."""
-        self._position = {}
-        for attempt in range(1, self.limits.tries + 1):
-            self.check()
-            started = time.monotonic()
-            self.session.rows("BEGIN ISOLATION LEVEL REPEATABLE READ")
-            try:
-                self.session.rows(BY_INDEX)
-                done, ending = work(), time.monotonic()
-                if done.counts is not None:
-                    self.begin(done.counts, {"xid": done.xid, **done.position})
-                self.session.rows("COMMIT")
-            except DiskFullError:
-                self._roll_back()
-                raise
-            except BusyError as error:
-                self._roll_back()
-                if attempt == self.limits.tries:
-                    if not self._position:  # not even where it ends could be read: the table is locked whole
-                        raise
-                    self._leave_out(what, error)
-                    return
-                time.sleep(_PAUSE_SECONDS * attempt)
-                continue
-            except BaseException:
-                self._roll_back()
-                raise
-            if done.counts is None:
-                self.progress.ranges_done = True
-                return
-            self.end()
-            self.progress.counts.seconds += time.monotonic() - started
-            self.pacer.blocked(done.waiters)
-            self.pacer.rest(self.session, time.monotonic() - ending)
-            return
+    def holders(self, seconds: float | None = None) -> str:
+        """Name who has held the table, or a part of it, for so long (as they stand: as long as we wait for a lock)."""
+        longer = self.limits.lock_timeout_ms / 1000 if seconds is None else seconds
+        return holders(self.session, self.statements.table.oid, seconds=longer)
 
-    def _remove_archived(self, rows: pa.Table, position: dict[str, Any]) -> "_Done":
-        self.session.rows(self.statements.readable(), {})
-        self._position = position
-        counts, at = Counts(batches=1), 0
-        while at < len(rows):
-            some = rows.slice(at, self._archived_stride.rows)
-            with self._short_statement(self._archived_stride, len(some)):
-                counts.add(self._remove_some_archived(some))
-            at += len(some)
-        return self._done(counts, position)
+    def _remove_archived(self, rows: pa.Table) -> None:
+        """Remove the rows of a row group, or what nobody holds of them."""
+        statements, stride = self.statements, self._archive_stride
+        again_when_busy(self.limits.tries, lambda: self.session.rows(statements.readable(), {}))
+        binds = binds_of(statements.table.key, rows)
+        [standing] = self.session.rows(statements.left_of_archived(), binds)
+        self.begin({"group": self.progress.group, "rows": standing["rows"]})
 
-    def _remove_some_archived(self, rows: pa.Table) -> Counts:
+        def block(at: list[Any]) -> str:
+            return archive_stretch(statements, binds, at[0], len(rows), stride.rows)
+
+        def count(done: Done) -> Counts:
+            # Those that were edited are looked at again with their range, and counted as kept there.
+            return Counts(rows=done.removed, archived=done.removed, edited=done.kept, batches=done.times)
+
+        at, held = self._work_off("archived rows", [0], stride, block, count)
+        self.progress.pending = None
+        if held is not None:
+            place = f"row group {self.progress.group + 1} of part {self.progress.part}"
+            self._leave_out(f"rows {at[0] + 1} to {len(rows)} of {place}", held)
+
+    def _as_walked(self) -> Statements:
+        """Return the statements in the order in which a predecessor went: an index may have come or gone since."""
         table = self.statements.table
-        binds = binds_of(table.key, rows)
-        removed = self.session.touched(self._remove_archived_rows, binds)
-        left = 0
-        if removed != len(rows) or table.side_effects:  # a key is there once: all of them went
-            [row] = self.session.rows(self.statements.left_of_archived(), binds)
-            left = row["rows"]
-            if removed + left > len(rows):
-                raise self._off("archived rows", len(rows), removed, left)
-        # Those that were edited are looked at again with their range, and counted as kept there.
-        return Counts(rows=removed, archived=removed, edited=left)
+        by_name = {column.name: column for column in table.columns}
+        order = tuple(by_name[name] for name in self.progress.order)
+        return Statements(replace(table, order=order), self.statements.classes)
 
-    def _remove_range(self, after: dict[str, Any]) -> "_Done":
-        found = self.session.rows(self.statements.bound(), {**after, "size": self.pacer.size})
+    def _count_before(self) -> None:
+        if self.progress.before is None:
+            [now] = self.session.rows(self.statements.walked(), {})
+            gone = self.progress.counts.archived + self.progress.counts.discarded
+            self.progress.before, self.progress.seen = now["rows"] + gone, now["seen"]
+
+    def _note_ranges(self) -> None:
+        """Write down, once a second, how far the ranges are; what is gone since is counted by what stands."""
+        if self.progress.pending is None or time.monotonic() > self._noted + _NOTED_SECONDS:
+            self.begin({"ranges": True})
+            self._noted = time.monotonic()
+
+    def _remove_range(self, after: list[Any], *, stuck: bool) -> bool:
+        """Remove a range; return whether somebody holds rows of it, which are left. `stuck`: of the one before, too."""
+        stride, rows = self._range_stride, self.pacer.size
+        counts_before = self.progress.counts.rows
+
+        def block(at: list[Any]) -> str:
+            return range_stretch(self.statements, self.horizon, at, rows, min(stride.rows, rows))
+
+        def count(done: Done) -> Counts:
+            return Counts(
+                rows=done.removed + done.kept,
+                kept=done.kept,
+                discarded=done.removed,
+                late=done.late,
+                unarchived=done.unarchived,
+                batches=done.times,
+            )
+
+        at, held = self._work_off("a range of rows", after, stride, block, count)
+        self.progress.after = at
+        if held is None:
+            self.progress.ranges_done = self.progress.counts.rows - counts_before < rows
+            return False
+        # One transaction's rows are left. But whoever holds those behind them, too, may hold all of them.
+        end = again_when_busy(self.limits.tries, lambda: self._bound(at, rows if stuck else min(stride.rows, rows)))
+        if end is None:
+            raise held
+        self.progress.after = end
+        self._leave_out(f"the range behind {', '.join(map(str, at))}", held)
+        return at == after
+
+    def _bound(self, after: list[Any], size: int) -> list[str] | None:
+        """Return where the range of so many rows ends; None: nothing is left."""
+        binds = {f"after{at}": value for at, value in enumerate(after)}
+        found = self.session.rows(self.statements.bound(), {**binds, "size": size})
         if not found or found[0]["upto0"] is None:
-            return _Done(None, {})
-        [before] = found
-        rows, first = before.pop("rows"), before.pop("first", None)
-        bound = {**after, **before, "horizon": self.horizon}
-        self._position = {"after": list(before.values())}
-        removed = self._remove_pieces(bound, first, rows)
-        left = {"rows": 0, "late": 0, "unarchived": 0}
-        if removed != rows or self.statements.table.side_effects:  # else there is nothing left to be counted
-            [left] = self.session.rows(self.statements.left_of_range(), bound)
-        self._demand("a range of rows", rows, removed, left["rows"])
-        counts = Counts(
-            rows=rows,
-            kept=left["rows"],
-            discarded=removed,
-            late=left["late"],
-            unarchived=left["unarchived"],
-            batches=1,
-        )
-        return self._done(counts, self._position)
+            return None
+        return [value for name, value in found[0].items() if name != "rows"]
 
-    def _remove_pieces(self, bound: Mapping[str, Any], first: str | None, rows: int) -> int:
-        """Remove a range of so many rows; one of time by equal pieces of it, each a short statement."""
-        pieces = [bound]
-        if first is not None and rows > self._stride.rows:
-            span = {"first": first, "upto0": bound["upto0"], "pieces": -(-rows // self._stride.rows)}
-            cuts = [row["at"] for row in self.session.rows(self.statements.cuts(), span)]
-            places = pairwise([bound["after0"], *cuts, bound["upto0"]])
-            pieces = [{**bound, "after0": after, "upto0": upto} for after, upto in places]
-        removed = 0
-        for piece in pieces:
-            with self._short_statement(self._stride, rows // len(pieces)):
-                removed += self.session.touched(self._remove_discarded, piece)
-        return removed
-
-    @contextmanager
-    def _short_statement(self, stride: Stride, rows: int) -> Iterator[None]:
-        """Learn from how long a statement for so many rows takes, and rest after it."""
-        started = time.monotonic()
-        yield
+    def _work_off(
+        self,
+        what: str,
+        at: list[Any],
+        stride: Stride,
+        block: Callable[[list[Any]], str],
+        count: Callable[[Done], Counts],
+    ) -> tuple[list[Any], BusyError | None]:
+        """Do a stretch, from where somebody's lock ended it again; return up to where, and who stops it for good."""
+        started, attempt = time.monotonic(), 1
+        while True:
+            self.check()
+            held = self._carry_out(block(at))
+            done = Done.read(self.session)
+            at, attempt = (done.at, 1) if done.at else (at, attempt)
+            self.progress.counts.add(count(done))
+            blocked = self.pacer.blocked(done.waiters)
+            if done.times:
+                stride.took((done.removed + done.kept) // done.times, done.seconds / done.times, blocked=blocked)
+            if done.off or held is None or attempt == self.limits.tries:
+                break
+            time.sleep(_PAUSE_SECONDS * attempt)
+            attempt += 1
         seconds = time.monotonic() - started
-        stride.took(rows, seconds)
-        self.pacer.breathe(seconds)
+        self.progress.counts.seconds += seconds
+        if done.off:
+            self.progress.pending = None
+            raise self._off(what, *done.off)
+        self.pacer.rest(self.session, seconds)
+        return at, held
 
-    def _done(self, counts: Counts, position: dict[str, Any]) -> "_Done":
-        [now] = self.session.rows(load_sql("retention/own_transaction"))
-        return _Done(counts, position, now["xid"], now["waiters"])
-
-    def _demand(self, what: str, before: int, removed: int, left: int) -> None:
-        if before != left + removed:
-            raise self._off(what, before, removed, left)
+    def _carry_out(self, block: str) -> BusyError | None:
+        self.session.rows(BEGIN_STRETCH)
+        try:
+            self.session.rows(block)
+        except DiskFullError:  # no lock, and no better at the next try
+            raise
+        except BusyError as error:
+            return error
+        return None
 
     def _off(self, what: str, before: int, removed: int, left: int) -> ProofFailedError:
         return ProofFailedError(
@@ -263,40 +276,6 @@ class Removal:
                 f"The index {table.index} of {table.title} was dropped meanwhile; the next try goes another way."
             )
 
-    def holders(self, seconds: float | None = None) -> str:
-        """Name who has held the table, or a part of it, for so long (as they stand: as long as we wait for a lock)."""
-        longer = self.limits.lock_timeout_ms / 1000 if seconds is None else seconds
-        return holders(self.session, self.statements.table.oid, seconds=longer)
-
     def _leave_out(self, what: str, error: TdevError) -> None:
-        named = self.holders(0)
-        self.progress.left.append(f"{what}: {named or error}")
-        self.progress.pending = None
-        for name, value in self._position.items():
-            setattr(self.progress, name, value)
+        self.progress.left.append(f"{what}: {self.holders(0) or error}")
         self.save()
-
-    def _roll_back(self) -> None:
-        try:
-            self.session.rows("ROLLBACK")
-        except TdevError:  # the connection is gone, and the transaction with it: the next try asks how it ended
-            return
-
-    def _settle(self) -> None:
-        """Ask how the transaction ended that a predecessor had begun."""
-        pending = self.progress.pending
-        if pending is None or "xid" not in pending:
-            return
-        [row] = self.session.rows(load_sql("retention/transaction"), {"xid": pending["xid"]})
-        match row["status"]:
-            case "committed":
-                self.end()
-            case "aborted":
-                self.progress.pending = None
-            case "in progress":
-                raise BusyError(
-                    f"A transaction of an earlier try on {self.statements.table.title} is not over; wait for its end."
-                )
-            case _:
-                self.progress.unsure.append(f"transaction {pending['xid']}: {pending['counts']}")
-                self.progress.pending = None

@@ -17,7 +17,16 @@ from tdev_operators.core.database.retention.ahead import partitions_ahead
 from tdev_operators.core.database.retention.archive import Part, archive_rows, archived_parts
 from tdev_operators.core.database.retention.pace import Pacer
 from tdev_operators.core.database.retention.partitions import finish_begun, remove_partitions, whole_partitions
-from tdev_operators.core.database.retention.receipt import PLAN, PROGRESS, RECEIPT, Counts, Folder, Journal, earlier
+from tdev_operators.core.database.retention.receipt import (
+    PLAN,
+    PROGRESS,
+    RECEIPT,
+    Counts,
+    Folder,
+    Journal,
+    Progress,
+    earlier,
+)
 from tdev_operators.core.database.retention.removal import Limits, Removal
 from tdev_operators.core.database.retention.rules import RowClass, classes_of
 from tdev_operators.core.database.retention.settings import RetentionRule
@@ -77,6 +86,9 @@ def clean(
         pin(session)
         # For the whole session: whoever waits for a lock makes others wait behind him.
         put(session, {"lock_timeout": str(settings.retention.lock_timeout_ms)})
+        if not request.unpaced:
+            put(session, {"max_parallel_workers_per_gather": "0"})
+            session.rows(load_sql("retention/lean_log"))
         # First, and in transactions of their own: rows must find a partition, whatever becomes of the removal.
         ahead = partitions_ahead(session, settings.retention, journal=journal, dry_run=request.dry_run)
         for rule in settings.retention.rules:
@@ -165,6 +177,7 @@ class _Work:
         removal = Removal(self.session, statements, folder, plan["horizon"], pacer, limits, self.check)
         started = time.monotonic()
         try:
+            removal.settle(parts)
             finish_begun(removal)
             self._finish_earlier(folder, removal, limits)
             partitions = whole_partitions(self.session, statements.table, statements.classes)
@@ -194,8 +207,7 @@ class _Work:
             "place": folder.place,
             "without_time": 0,
             "left": progress.left,
-            "remarks": progress.remarks,
-            "unsure": progress.unsure,
+            "remarks": [*progress.remarks, *_cut_off(progress)],
             "pauses": {},
             **facts,
             "ended": self.ports.clock().isoformat(),
@@ -212,11 +224,13 @@ class _Work:
             if not (plan and left and left["pending"]):
                 continue
             pacer, statements = Pacer(self.settings.retention.pace), Statements(table, _classes(plan))
+            parts = archived_parts(other) or []
             begun = Removal(self.session, statements, other, plan["horizon"], pacer, limits, self.check)
+            begun.settle(parts)
             finish_begun(begun)
             begun.save()
             facts = {"finished": False, "stopped": f"its last step was ended by {self.request.run_id}"}
-            self._write_receipt(other, plan, begun, archived_parts(other) or [], facts)
+            self._write_receipt(other, plan, begun, parts, facts)
             removal.progress.remarks.append(f"what {plan['run_id']} had begun was ended; see {other.place}receipt.json")
             self.progress(f"{table.title}: what {plan['run_id']} had begun is ended; see {other.place}")
 
@@ -251,6 +265,10 @@ class _Work:
 
 def _classes(plan: dict[str, Any]) -> tuple[RowClass, ...]:
     return tuple(RowClass(**{**one, "cut_off": datetime.fromisoformat(one["cut_off"])}) for one in plan["classes"])
+
+
+def _cut_off(progress: Progress) -> list[str]:
+    return ["it was cut off: more rows may be gone, which the next try counts"] if progress.pending else []
 
 
 def _receipt(plan: dict[str, Any], table: Table, parts: list[Part], counts: Counts) -> dict[str, Any]:

@@ -83,9 +83,9 @@ class RetentionRule(Section):
 class Pace(Section):
     """`[retention.pace]`: what the removal gives way to."""
 
-    batch_rows: Annotated[int, Field(ge=100, le=1_000_000)]  # of one transaction
-    statement_ms: Annotated[float, Field(ge=0.5, le=1000)]  # about so long is one statement of it
-    rest_percent: Annotated[float, Field(ge=0, le=1000)]  # pause after a statement, of the time that it took
+    batch_rows: Annotated[int, Field(ge=100, le=1_000_000)]  # of one stretch of transactions
+    transaction_ms: Annotated[float, Field(ge=0.1, le=1000)]  # about so long is one transaction of it
+    rest_percent: Annotated[float, Field(ge=0, le=1000)]  # pause after a stretch, of the time that it took
     replica_lag_mb: Positive
     wal_mb_per_second: Positive
     lock_waiters: Annotated[int, Field(ge=0, le=1000)]  # sessions that a transaction may have blocked

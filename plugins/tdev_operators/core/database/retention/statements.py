@@ -1,8 +1,8 @@
 """The statements of retention that need names, composed. Cut-offs stand in them as they are.
 
-A range of rows is what lies behind `%(after0)s`, ... (NULL at the beginning) up to and with `%(upto0)s`, ... by the
-table's order. `%(horizon)s` is the oldest transaction that was not over when the run began: what a younger one wrote
-is late.
+A range of rows is what lies behind `%(after0)s`, ... up to and with `%(upto0)s`, ... by the table's order; a range of
+keys has NULL there at the beginning, one of time '-infinity'. `%(horizon)s` is the oldest transaction that was not over
+when the run began: what a younger one wrote is late.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Statements:
     def __init__(self, table: Table, classes: Sequence[RowClass], only: tuple[str, str] | None = None) -> None:
         self.table, self.classes = table, tuple(classes)
         self._from = SQL("{} AS t").format(name_of(*(only or (table.schema, table.name))))
-        self._late = SQL("age(t.xmin) BETWEEN -1000000 AND age(%(horizon)s::xid8::xid)")
+        self._late = self._since("horizon")
         self._archived = self._due(archive=True)
         self._discarded = self._due(archive=False)
         self._columns = table.columns
@@ -76,7 +76,7 @@ class Statements:
         if resumed:
             keys = self.table.key
             marks = [SQL("%(k{})s::text").format(SQL(str(at))) for at in range(len(keys))]
-            typed = [SQL("{}::{}").format(mark, _kind(one)) for mark, one in zip(marks, keys, strict=True)]
+            typed = [SQL("{}::{}").format(mark, kind_of(one)) for mark, one in zip(marks, keys, strict=True)]
             after = SQL("({}) > ({})").format(self._tuple(keys), SQL(", ").join(typed))
         return SQL(
             "-- a cursor over the rows to archive\nDECLARE {} NO SCROLL CURSOR FOR SELECT {} AS line FROM {}"
@@ -134,19 +134,15 @@ class Statements:
         ).format(_returned(self.table.key), sent(self.table.key, "s"), self._from, _same(self.table.key))
 
     def bound(self) -> Composed:
-        """Return where a range of about `%(size)s` rows ends (`upto0`, ... as text; NULL: nothing left), its `rows`.
-
-        Of a range of time also its `first` moment.
-        """
+        """Return where a range of about `%(size)s` rows ends (`upto0`, ... as text; NULL: nothing left), its `rows`."""
         order = self.table.order
         if self.table.by_time:
-            time = self._time
             return SQL(
                 "-- one row: where the next range of rows ends, and how many it has\n"
-                "SELECT min(b.at)::text AS first, max(b.at)::text AS upto0, count(*) AS rows"
+                "SELECT max(b.at)::text AS upto0, count(*) AS rows"
                 " FROM (SELECT {time} AS at FROM {table} WHERE {after} AND {time} < {before}"
                 " ORDER BY {time} FETCH FIRST %(size)s ROWS WITH TIES) AS b"
-            ).format(time=time, table=self._from, after=self._after(), before=self._latest())
+            ).format(time=self._time, table=self._from, after=self._after(), before=self._latest())
         names = [name_of(column.name) for column in order]
         texts = [SQL("b.{}::text AS upto{}").format(name, SQL(str(at))) for at, name in enumerate(names)]
         return SQL(
@@ -162,15 +158,6 @@ class Statements:
             last=SQL(", ").join(SQL("b.{} DESC").format(name) for name in names),
         )
 
-    def cuts(self) -> Composed:
-        """Return `at` which moments a range of time falls into `%(pieces)s` equal pieces."""
-        base = self.table.time.base
-        return SQL(
-            "-- where a range of time is cut\nSELECT (%(first)s::{base} + ((%(upto0)s::{base} - %(first)s::{base})"
-            " * (n / %(pieces)s::float8)){whole})::{base}::text AS at"
-            " FROM generate_series(1, %(pieces)s::int - 1) AS n ORDER BY n"
-        ).format(base=SQL(base), whole=SQL("::int" if base == "date" else ""))
-
     def remove_discarded(self) -> Composed:
         """Remove what is discarded of a range, but for what is late."""
         return SQL("-- what is discarded of a range goes\nDELETE FROM {} WHERE {} AND {} AND NOT {}").format(
@@ -183,6 +170,21 @@ class Statements:
             "-- one row: what is left of a range of rows\nSELECT count(*) AS rows, count(*) FILTER (WHERE {}) AS late,"
             " count(*) FILTER (WHERE {}) AS unarchived FROM {} WHERE {}"
         ).format(self._discarded, self._archived, self._from, self._range())
+
+    def walked(self) -> Composed:
+        """Count the `rows` that ranges lead through; a transaction from `seen` on has written none of them."""
+        return SQL(
+            "-- one row: how many rows there are to go through\nSELECT count(*) AS rows,"
+            " pg_snapshot_xmax(pg_current_snapshot())::text AS seen FROM {}{}"
+        ).format(self._from, self._walked())
+
+    def standing(self) -> Composed:
+        """Count which of them stand: `rows`; and those written since, from `%(seen)s` on: `late`."""
+        late = self._since("seen")
+        return SQL(
+            "-- one row: how many rows of those before are left\nSELECT count(*) FILTER (WHERE NOT {}) AS rows,"
+            " count(*) FILTER (WHERE {}) AS late FROM {}{}"
+        ).format(late, late, self._from, self._walked())
 
     def all_rows(self) -> Composed:
         """Count the rows: `rows`, those `late`, those whose class is archived (`to_archive`), those not `due`."""
@@ -229,6 +231,19 @@ class Statements:
     def _latest(self) -> Composed:
         return self._moment(max(self.classes, key=lambda one: one.cut_off))
 
+    def _walked(self) -> Composed:
+        if not self.table.by_time:
+            return SQL("{}").format(SQL(""))
+        return SQL(" WHERE {0} > '-infinity' AND {0} < {1}").format(self._time, self._latest())
+
+    @staticmethod
+    def _since(word: str) -> Composed:
+        """Whether a row was written by this transaction or a later one."""
+        # What is true of next to no row first: of the others nothing more is asked.
+        return SQL("(age(t.xmin) <= (SELECT age({}::xid8::xid)) AND age(t.xmin) >= -1000000)").format(
+            SQL(f"%({word})s")
+        )
+
     def _moment(self, one: RowClass) -> Composed:
         base = self.table.time.base
         return SQL("{}::{}").format(moment_text(base, one.cut_off), SQL(base))
@@ -263,7 +278,7 @@ class Statements:
 
     def _marks(self, word: str) -> Composed:
         marks = [
-            SQL("%({}{})s::{}").format(SQL(word), SQL(str(at)), _kind(column))
+            SQL("%({}{})s::{}").format(SQL(word), SQL(str(at)), kind_of(column))
             for at, column in enumerate(self.table.order)
         ]
         return SQL(", ").join(marks)
@@ -283,6 +298,8 @@ class Statements:
         return SQL("({})").format(SQL(" OR ").join(terms))
 
     def _after(self) -> Composed:
+        if self.table.by_time:  # the first range begins behind '-infinity'
+            return SQL("{} > {}").format(self._time, self._marks("after"))
         return SQL("(%(after0)s::text IS NULL OR ({}) > ({}))").format(
             self._tuple(self.table.order), self._marks("after")
         )
@@ -307,7 +324,8 @@ def text_of(value: str) -> SQL:
     return SQL(Literal(value).as_string().replace("%", "%%"))  # quoted by psycopg
 
 
-def _kind(column: Column) -> SQL:
+def kind_of(column: Column) -> SQL:
+    """Return a column's type as PostgreSQL names it."""
     return SQL(column.type.replace("%", "%%"))  # format_type's words
 
 

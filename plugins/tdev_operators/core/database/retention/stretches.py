@@ -1,0 +1,156 @@
+"""A stretch: many small transactions that the server does in one go, each counted before and after, each with a commit.
+
+What writers feel of a removal is the log that their own commits have to wait for, and a processor that is busy when
+they need it. A commit every half millisecond writes the log evenly and leaves the processor while the disk is at work:
+that is gentler than any pause between large transactions, and takes a fraction of the time. From a client, each of
+them would cost three ways to the server; so it is a block of PL/pgSQL, which says in a setting of the session how far
+it came. That setting is part of each transaction: what was rolled back is not in it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from psycopg.sql import SQL, Composable, Literal
+
+from tdev_operators.core.backup.ports import Session
+from tdev_operators.core.database.retention.statements import Statements, kind_of
+
+BEGIN_STRETCH = "-- one row: a stretch has done nothing yet\nSELECT set_config('tdev.stretch', '', false) AS done"
+_READ = "-- one row: how far a stretch came\nSELECT current_setting('tdev.stretch', true) AS done"
+
+# Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
+_LOOP = SQL("""
+<<tdev>>
+DECLARE
+    {variables}
+    piece record; rest record; waiters bigint := 0; began timestamptz; seconds float8 := 0;
+    gone bigint; removed bigint := 0; kept bigint := 0; late bigint := 0; unarchived bigint := 0; times int := 0;
+BEGIN
+    LOOP
+        COMMIT;  -- what came before stands
+        SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+        PERFORM set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+            set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', {plans}, true);
+        began := clock_timestamp();
+        SELECT b.* INTO piece FROM ({next}) AS b;
+        EXIT WHEN coalesce(piece.rows, 0) = 0 OR removed + kept >= {rows};
+        {bounds}
+        {remove};
+        GET DIAGNOSTICS gone = ROW_COUNT;
+        IF gone <> piece.rows OR {always} THEN
+            SELECT b.* INTO rest FROM ({left}) AS b;
+            IF {off} THEN
+                ROLLBACK;
+                PERFORM set_config('tdev.stretch', (
+                    coalesce(nullif(current_setting('tdev.stretch', true), ''), '{{}}')::jsonb
+                    || jsonb_build_object('off', ARRAY[piece.rows, gone, rest.rows])
+                )::text, false);
+                EXIT;
+            END IF;
+            kept := kept + rest.rows; late := late + rest.late; unarchived := unarchived + rest.unarchived;
+        END IF;
+        times := times + 1; removed := removed + gone;
+        IF times = 1 THEN
+            SELECT count(*) INTO waiters FROM pg_stat_activity AS act
+            WHERE act.wait_event_type = 'Lock' AND pg_backend_pid() = ANY(pg_blocking_pids(act.pid));
+        END IF;
+        {forward}
+        seconds := seconds + extract(EPOCH FROM clock_timestamp() - began);
+        PERFORM set_config('tdev.stretch', jsonb_build_object('at', jsonb_build_array({at}), 'times', times, 'removed',
+            removed, 'kept', kept, 'late', late, 'unarchived', unarchived, 'seconds', seconds, 'waiters', waiters
+        )::text, false);
+    END LOOP;
+END""")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was committed of a stretch: up to where (`at`; empty: nothing), in how many transactions, how many rows.
+
+    `waiters`: how many sessions the first transaction blocked. `off`: a balance that did not hold, and was rolled back:
+    before, removed, left.
+    """
+
+    at: list[Any] = field(default_factory=list)
+    times: int = 0
+    removed: int = 0
+    kept: int = 0
+    late: int = 0
+    unarchived: int = 0
+    seconds: float = 0.0
+    waiters: int = 0
+    off: list[int] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, session: Session) -> Self:
+        """Ask the session in which it ran."""
+        [row] = session.rows(_READ)
+        return cls(**json.loads(row["done"])) if row["done"] else cls()
+
+
+def range_stretch(statements: Statements, horizon: str, after: Sequence[str | None], rows: int, size: int) -> str:
+    """Return the block that removes what is discarded of about so many `rows` behind `after`, `size` at a time."""
+    order = statements.table.order
+    declared = [
+        SQL(f"{word}{at} {{}} := %({word}_{at})s;").format(kind_of(column))
+        for word in ("after", "upto")
+        for at, column in enumerate(order)
+    ]
+    places = range(len(order))
+    return _block(
+        "what is discarded of a stretch goes",
+        {
+            "variables": SQL("\n    ").join(declared),
+            "plans": SQL("'force_generic_plan'" if statements.table.by_time else "'force_custom_plan'"),
+            "next": statements.bound(),
+            "rows": SQL(str(rows)),
+            "bounds": SQL(" ").join(SQL(f"upto{at} := piece.upto{at};") for at in places),
+            "remove": statements.remove_discarded(),
+            "always": SQL("true" if statements.table.side_effects else "false"),
+            "left": statements.left_of_range(),
+            "off": SQL("piece.rows <> gone + rest.rows"),
+            "forward": SQL(" ").join(SQL(f"after{at} := upto{at};") for at in places),
+            "at": SQL(", ").join(SQL(f"upto{at}::text") for at in places),
+        },
+        {f"{word}{at}": f"tdev.{word}{at}" for word in ("after", "upto") for at in places}
+        | {f"after_{at}": _quoted(text) for at, text in enumerate(after)}
+        | {f"upto_{at}": "NULL" for at in places}
+        | {"size": str(size), "horizon": _quoted(horizon)},
+    )
+
+
+def archive_stretch(statements: Statements, binds: Mapping[str, str], start: int, rows: int, size: int) -> str:
+    """Return the block that removes the archived rows of `binds` from the `start`-th on, `size` of `rows` at a time."""
+    keys = statements.table.key
+    arrays = {f"c{at}": column.sent_as for at, column in enumerate(keys)} | {"digest": SQL("int8")}
+    variables = [SQL("{} {}[] := {};").format(SQL(name), kind, SQL(f"%({name}_)s")) for name, kind in arrays.items()]
+    left = statements.left_of_archived()
+    return _block(
+        "archived rows go",
+        {
+            "variables": SQL("\n    ").join([*variables, SQL(f"lo int := {start}; hi int := {start};")]),
+            "plans": SQL("'force_generic_plan'"),
+            "next": SQL(f"SELECT least({rows} - tdev.hi, {size}) AS rows"),
+            "rows": SQL(str(rows)),
+            "bounds": SQL("lo := hi + 1; hi := hi + piece.rows;"),
+            "remove": statements.remove_archived(),
+            "always": SQL("true" if statements.table.side_effects else "false"),
+            "left": SQL("SELECT l.rows, 0 AS late, 0 AS unarchived FROM ({}) AS l").format(left),
+            "off": SQL("piece.rows < gone + rest.rows"),  # one that somebody else removed is neither
+            "forward": SQL(""),
+            "at": SQL("hi"),
+        },
+        {name: f"tdev.{name}[tdev.lo:tdev.hi]" for name in arrays}
+        | {f"{name}_": _quoted(binds[name]) for name in arrays},
+    )
+
+
+def _block(title: str, parts: Mapping[str, Composable], names: Mapping[str, str]) -> str:
+    body = _LOOP.format(**parts).as_string() % names
+    return f"-- {title}\nDO {_quoted(body)}"
+
+
+def _quoted(text: str | None) -> str:
+    return "NULL" if text is None else Literal(text).as_string()
