@@ -67,7 +67,7 @@ class World:
     @property
     def settings(self) -> Settings:
         shipped = load_settings(include_dir() / "tdev.toml")
-        quick = {"rest_percent": 0.0, **self.pace}
+        quick = {"rest_percent": 0.0, "copy_rest_percent": 0.0, **self.pace}
         retention = shipped.retention.model_copy(
             update={
                 "rules": (self.rule,),

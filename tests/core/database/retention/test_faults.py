@@ -7,6 +7,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from tdev_operators.core.database.retention import removal
 from tdev_operators.core.database.retention.pace import Pacer
 from tdev_operators.core.database.retention.settings import Pace
 from tdev_operators.core.errors import AccessDeniedError, BusyError, TargetUnreachableError
@@ -185,7 +186,9 @@ def test_an_index_that_is_dropped_meanwhile_sends_the_next_try_another_way(metri
     assert metrics.count() == 360
 
 
-def test_an_index_that_is_dropped_between_two_tries_makes_no_row_count_twice(metrics):
+@pytest.mark.parametrize("noted", [0.0, 60.0])
+def test_an_index_that_is_dropped_between_two_tries_makes_no_row_count_twice(metrics, monkeypatch, noted):
+    monkeypatch.setattr(removal, "_NOTED_SECONDS", noted)
     metrics.sql.execute("UPDATE metrics SET importance = 'high' WHERE id BETWEEN 400 AND 600")  # they stay till 90 days
     small = metrics.with_(pace={"batch_rows": 100})
     with pytest.raises(TargetUnreachableError):
@@ -308,6 +311,7 @@ def rules(**more):
             "batch_rows": 1000,
             "transaction_ms": 2.0,
             "rest_percent": 50.0,
+            "copy_rest_percent": 50.0,
             "replica_lag_mb": 64.0,
             "wal_mb_per_second": 32.0,
             "lock_waiters": 0,

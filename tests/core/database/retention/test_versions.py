@@ -1,5 +1,6 @@
 """The same on PostgreSQL 15 of Debian, which has ICU and contrib: types, partitions, resuming."""
 
+import itertools
 from pathlib import Path
 
 import psycopg
@@ -10,7 +11,8 @@ from tdev_operators.core.database.retention.settings import RetentionException, 
 from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.postgres_sessions import PostgresSource
 from tests.backup_sets import open_store
-from tests.core.database.retention.conftest import World
+from tests.core.database.retention.conftest import INDEX, METRICS, ROWS, World
+from tests.core.database.retention.test_faults import Counted, with_sessions
 from tests.debian import needs_debian
 from tests.records import facts_of
 
@@ -27,13 +29,14 @@ ODD = """
         timestamptz '2020-06-01' + make_interval(days => n % 900)
     FROM generate_series(1, 1000) AS n;
 """
+_CLUSTERS = itertools.count(1)
 
 
 @pytest.fixture
 def fifteen(supervisor, s3_server, bucket):
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     needs_debian("postgresql postgresql-contrib", str(found[-1] if found else "/usr/lib/postgresql/bin/postgres"))
-    cluster = Cluster(supervisor, "retention-debian")
+    cluster = Cluster(supervisor, f"retention-debian-{next(_CLUSTERS)}")
     cluster.binaries = found[-1].parent
     cluster.start()
     info = cluster.conninfo("postgres")
@@ -60,3 +63,32 @@ def test_debians_version_with_types_of_extensions_and_a_collation_that_folds(fif
     back = dict(fifteen.sql.execute("SELECT n, t::text FROM metrics_given_back AS t").fetchall())
     assert len(back) == 200
     assert back.items() <= before.items()
+
+
+def test_whole_pages_in_the_log_are_compressed_where_our_role_may_say_so(fifteen):
+    fifteen.sql.execute(METRICS + INDEX)
+    fifteen.sql.execute(
+        "CREATE ROLE keeper LOGIN PASSWORD 'keeper' IN ROLE pg_monitor; ALTER TABLE metrics OWNER TO keeper"
+    )
+    info = {**fifteen.sql.info.get_parameters(), "host": "127.0.0.1", "user": "keeper", "password": "keeper"}
+    keeper = fifteen.with_(database=PostgresSource(facts_of(info)))
+    found = set()
+
+    class Looked(Counted):
+        def rows(self, statement, params=None):
+            [now] = self._session.rows("SELECT current_setting('wal_compression') AS found")
+            found.add(now["found"])
+            return super().rows(statement, params)
+
+    def compressed(*, unpaced=False):
+        found.clear()
+        fifteen.sql.execute(ROWS.format("metrics"))
+        run = keeper.with_(run_id="")
+        ports = with_sessions(run, lambda session: Looked(session, []))
+        assert run.clean(ports=ports, unpaced=unpaced)["retention.metrics"].verdict is Verdict.OK
+        return found
+
+    assert compressed() == {"off"}
+    fifteen.sql.execute("GRANT SET ON PARAMETER wal_compression TO keeper")
+    assert compressed() == {"off", "lz4"}
+    assert compressed(unpaced=True) == {"off"}

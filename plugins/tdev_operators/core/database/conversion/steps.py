@@ -186,7 +186,8 @@ class Steps:
         [now] = self.session.rows(load_sql("retention/now"))
         aside = self.names.new if forward else self.names.old
         following = Following(table, self.names, making.keys, self.names.table, aside)
-        pacer = Pacer(rules.pace, wal=now["wal"])
+        pace = rules.pace.model_copy(update={"rest_percent": rules.pace.copy_rest_percent})
+        pacer = Pacer(pace, wal=now["wal"])
         pacer.refuse_blind(self.session)
         return Follower(self.session, following, pacer, self.names.title, self.check)
 

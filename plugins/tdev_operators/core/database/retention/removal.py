@@ -91,9 +91,7 @@ class Removal:
     def archived(self, parts: list[Part]) -> bool:
         """Remove the rows of the archive that stand unchanged; return whether all of it was seen to."""
         if parts and not self.statements.table.partitioned:
-            # Before they go: as long as no page was touched, an index alone can be counted.
-            self.progress.order = [column.name for column in self.statements.table.order]
-            self._count_before()
+            self._count_before()  # as long as no page was touched, an index alone can be counted
         for part in parts[self.progress.part - 1 :]:
             with opened_part(self.folder, part) as opened:
                 while self.progress.group < opened.num_row_groups:
@@ -106,7 +104,7 @@ class Removal:
 
     def ranges(self) -> bool:
         """Remove what is discarded, range by range, in the table's order; return whether all of it was seen to."""
-        order = [column.name for column in self.statements.table.order]
+        order = self._order
         if self.progress.order != order:  # an index came or went since the last try: begin again, in the other order
             self.progress.begin_again(order)
             self.save()
@@ -161,6 +159,10 @@ class Removal:
             place = f"row group {self.progress.group + 1} of part {self.progress.part}"
             self._leave_out(f"rows {at[0] + 1} to {len(rows)} of {place}", held)
 
+    @property
+    def _order(self) -> list[str]:
+        return [column.name for column in self.statements.table.order]
+
     def _as_walked(self) -> Statements:
         """Return the statements in the order in which a predecessor went: an index may have come or gone since."""
         table = self.statements.table
@@ -172,7 +174,7 @@ class Removal:
         if self.progress.before is None:
             [now] = self.session.rows(self.statements.walked(), {})
             gone = self.progress.counts.archived + self.progress.counts.discarded
-            self.progress.before, self.progress.seen = now["rows"] + gone, now["seen"]
+            self.progress.before, self.progress.seen, self.progress.order = now["rows"] + gone, now["seen"], self._order
 
     def _note_ranges(self) -> None:
         """Write down, once a second, how far the ranges are; what is gone since is counted by what stands."""

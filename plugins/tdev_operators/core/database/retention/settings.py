@@ -83,9 +83,10 @@ class RetentionRule(Section):
 class Pace(Section):
     """`[retention.pace]`: what the removal gives way to."""
 
-    batch_rows: Annotated[int, Field(ge=100, le=1_000_000)]  # of one stretch of transactions
+    batch_rows: Annotated[int, Field(ge=100, le=1_000_000)]  # of one stretch of transactions, one copy of a conversion
     transaction_ms: Annotated[float, Field(ge=0.1, le=1000)]  # about so long is one transaction of it
     rest_percent: Annotated[float, Field(ge=0, le=1000)]  # pause after a stretch, of the time that it took
+    copy_rest_percent: Annotated[float, Field(ge=0, le=1000)]  # the same after a copy
     replica_lag_mb: Positive
     wal_mb_per_second: Positive
     lock_waiters: Annotated[int, Field(ge=0, le=1000)]  # sessions that a transaction may have blocked
