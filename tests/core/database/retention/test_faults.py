@@ -1,6 +1,7 @@
 """What goes wrong meanwhile: locks, an index that goes, a store that dies, rows that change, a replica that lags."""
 
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -221,21 +222,155 @@ def test_a_row_that_changes_while_its_range_is_removed_stays(metrics, database):
     assert metrics.receipt["balanced"]
 
 
-def test_rows_written_between_a_cut_and_the_next_try_are_not_counted_as_gone(metrics):
-    small = metrics.with_(pace={"batch_rows": 100})
+def cut(small, number=4):
+    """Let a run be cut off before its n-th stretch; return how many rows had gone until then."""
     with pytest.raises(TargetUnreachableError):
-        small.clean(ports=with_sessions(small, lambda session: Watched(session, STRETCH, dies, number=4)))
+        small.clean(ports=with_sessions(small, lambda session: Watched(session, STRETCH, dies, number=number)))
+    return 1200 - small.count()
+
+
+def test_a_cut_is_counted_by_what_stands(metrics, monkeypatch):
+    monkeypatch.setattr(removal.Removal, "close", lambda _: None)  # as after a kill
+    small = metrics.with_(pace={"batch_rows": 100})
+    gone = cut(small)
     assert "it was cut off: more rows may be gone, which the next try counts" in small.receipt["remarks"]
-    gone = 1200 - metrics.count()
-    metrics.sql.execute(
-        "INSERT INTO metrics (name, value, timestamp) SELECT 'late', 1, now() - interval '100 days'"
-        " FROM generate_series(1, 40)"
-    )
     assert small.clean()["retention.metrics"].verdict is Verdict.OK
-    assert (small.counts["archived"], small.counts["discarded"], small.counts["late"]) == (30, 810, 40)
-    remarks = small.receipt["remarks"]
-    assert f"a try was cut off: {gone - 30} rows that stood there before are counted as gone" in remarks
-    assert "40 rows were written meanwhile; those of them that were only edited count as gone" in remarks
+    assert (small.counts["archived"], small.counts["discarded"]) == (30, 810)
+    assert (
+        f"a try was cut off: {gone - 30} rows that stood there before are counted as gone" in small.receipt["remarks"]
+    )
+
+
+WRITTEN = {
+    "inserted": "INSERT INTO metrics (name, value, timestamp) SELECT 'late', 1, now() - interval '100 days'"
+    " FROM generate_series(1, 40)",
+    "edited": "UPDATE metrics SET value = -1 WHERE id IN (SELECT id FROM metrics WHERE importance <> 'high'"
+    " AND timestamp < now() - interval '30 days' ORDER BY id LIMIT 40)",
+    "edited and not due": "UPDATE metrics SET value = -1 WHERE timestamp > now() - interval '30 days'",
+}
+
+
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize("what", WRITTEN)
+def test_what_was_written_since_a_cut_makes_its_count_unsure_and_never_too_high(metrics, monkeypatch, what, index):
+    monkeypatch.setattr(removal.Removal, "close", lambda _: None)
+    if not index:
+        metrics.sql.execute("DROP INDEX metrics_timestamp_idx")
+    small = metrics.with_(pace={"batch_rows": 100})
+    cut(small)
+    metrics.sql.execute(WRITTEN[what])
+    verdict = small.clean()["retention.metrics"].verdict
+    discarded = 770 if what == "edited" else 810
+    assert small.receipt["balanced"]
+    if what == "edited and not due":
+        assert (verdict, small.counts["discarded"]) == (Verdict.OK, 810)
+        return
+    assert verdict is Verdict.UNKNOWN
+    [line] = small.receipt["unsure"]
+    assert line == "up to 40 more rows went with them, or were edited meanwhile"
+    assert discarded - 40 <= small.counts["discarded"] <= discarded
+    assert small.counts["late"] == 40
+
+
+def test_an_import_that_was_under_way_when_rows_were_counted_is_not_taken_for_rows_that_stayed(
+    metrics, database, monkeypatch
+):
+    monkeypatch.setattr(removal.Removal, "close", lambda _: None)
+    small = metrics.with_(pace={"batch_rows": 100})
+    with psycopg.connect(**database) as importer:
+        importer.execute(WRITTEN["inserted"])
+        metrics.sql.execute("SELECT pg_current_xact_id()")  # a later one, which is over
+        gone = cut(small)
+    assert small.clean()["retention.metrics"].verdict is Verdict.UNKNOWN
+    assert small.counts["discarded"] in range(770, 811)
+    assert any(f"{gone - 30 - 40} rows" in line for line in small.receipt["remarks"])
+
+
+def test_a_cut_in_a_table_that_is_another_one_by_now_is_not_counted(metrics, monkeypatch):
+    monkeypatch.setattr(removal.Removal, "close", lambda _: None)
+    small = metrics.with_(pace={"batch_rows": 100})
+    gone = cut(small)
+    metrics.sql.execute(
+        "CREATE TABLE other (LIKE metrics INCLUDING ALL); INSERT INTO other OVERRIDING SYSTEM VALUE"
+        " SELECT * FROM metrics; DROP TABLE metrics; ALTER TABLE other RENAME TO metrics"
+    )
+    other = metrics.with_(run_id="", pace={"batch_rows": 100})
+    assert other.clean()["retention.metrics"].verdict is Verdict.OK
+    assert other.counts["discarded"] == 840 - gone
+    assert small.receipt["unsure"] == ["what was removed by a try that was cut off: the table is another one by now"]
+    assert metrics.count() == 360
+
+
+def test_what_another_version_has_left_is_told_and_ends_nothing(metrics):
+    small = metrics.with_(pace={"batch_rows": 100})
+    cut(small)
+    written = small.folder.read("progress.json") | {"to_discard": 7, "pending": {"xid": "7", "counts": {}}}
+    small.folder.write("progress.json", written)
+    assert small.clean()["retention.metrics"].verdict is Verdict.UNKNOWN
+    assert small.receipt["unsure"] == ["what was removed by a try of another version, which was cut off"]
+    assert metrics.count() == 360
+
+
+def test_an_end_that_is_known_is_written_down(metrics):
+    times = []
+
+    def rest(*_):
+        times.append(1)
+        if len(times) == 4:
+            raise BusyError("The standby is behind and does not catch up.")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Pacer, "rest", rest)
+        small = metrics.with_(pace={"batch_rows": 100})
+        with pytest.raises(BusyError):
+            small.clean()
+    assert small.folder.read("progress.json")["pending"] is None
+    assert small.counts["discarded"] + small.counts["archived"] == 1200 - metrics.count()
+    metrics.sql.execute("UPDATE metrics SET value = -1")
+    assert small.clean()["retention.metrics"].verdict is Verdict.OK
+    assert small.counts["rows"] == 900
+    assert small.receipt["balanced"]
+
+
+@pytest.mark.parametrize("key", ["date", "timestamptz", "mood", "bigint_not_null", 'text COLLATE "C"', "composed"])
+def test_keys_of_all_kinds_are_walked_by_their_index(world, key):
+    world.sql.execute(
+        "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE DOMAIN bigint_not_null AS bigint NOT NULL;"
+        "CREATE TYPE composed AS (a int, b text);"
+        f"CREATE TABLE metrics (k {key} NOT NULL, id bigint NOT NULL, importance text, timestamp timestamptz,"
+        " PRIMARY KEY (k, id))"
+    )
+    value = {"mood": "'b'", "composed": "ROW(1, 'x%''y')::composed", "bigint_not_null": "7"}.get(key, "'2020-01-01'")
+    world.sql.execute(
+        f"INSERT INTO metrics SELECT {value}, n, CASE WHEN n % 100 = 0 THEN 'high' END,"
+        " now() - make_interval(days => n % 200) FROM generate_series(1, 20000) AS n"
+    )
+    keyed = world.with_(pace={"batch_rows": 5000})
+    started = time.monotonic()
+    assert keyed.clean()["retention.metrics"].verdict is Verdict.OK
+    assert time.monotonic() - started < 5, "not the whole index for each transaction"
+    assert world.count("timestamp < now() - interval '91 days'") == 0
+    assert keyed.counts["batches"] < 400
+
+
+def test_an_index_that_goes_in_the_middle_of_a_stretch_does_not_keep_it_for_long(metrics, monkeypatch):
+    monkeypatch.setattr(removal, "_STRETCH_SECONDS", 0.0)
+    one = metrics.with_(pace={"batch_rows": 10_000, "transaction_ms": 0.2})
+    asked = []
+    assert (
+        one.clean(ports=with_sessions(one, lambda session: Counted(session, asked)))["retention.metrics"].verdict
+        is Verdict.OK
+    )
+    assert sum(text.startswith(STRETCH) for text in asked) >= 9, "a look at time, replicas and index after each"
+    assert one.counts["discarded"] == 810
+
+
+def test_no_value_of_a_row_and_no_size_stands_in_a_statement(metrics):
+    asked: list[str] = []
+    small = metrics.with_(pace={"batch_rows": 100})
+    small.clean(ports=with_sessions(small, lambda session: Counted(session, asked)))
+    for begins in (STRETCH, "-- archived rows go"):
+        assert len({text for text in asked if text.startswith(begins)}) == 1
 
 
 def test_what_is_behind_a_locked_row_goes_all_the_same(metrics, database):

@@ -6,7 +6,7 @@ the receipt has what happened, and only that.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
@@ -58,9 +58,9 @@ class Progress:
     """How far the removal is. `pending` is a step that was begun.
 
     `part` and `group` say which archived rows are next, `after` behind which row the next range begins, by `order`.
-    `before` is how many rows ranges would have led through before any went, `seen` the transaction that was next then.
+    `before` is how many rows ranges would have led through before any went, `seen` the snapshot that says so.
     `left` are ranges that stay because somebody held them, with the reason; `remarks` are what else is to be known:
-    partitions that could not go whole, stretches that a try was killed in.
+    partitions that could not go whole, stretches that a try was killed in. `unsure` is what nobody can count any more.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -73,6 +73,7 @@ class Progress:
     ranges_done: bool = False
     left: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    unsure: list[str] = field(default_factory=list)
     pending: dict[str, Any] | None = None
 
     def begin_again(self, order: list[str]) -> None:
@@ -87,8 +88,9 @@ class Progress:
 
     @classmethod
     def of_json(cls, data: dict[str, Any]) -> Self:
-        """Rebuild it."""
-        return cls(**{**data, "counts": Counts(**data["counts"])})
+        """Rebuild it; what another version has written besides is left away."""
+        known = {each.name: data[each.name] for each in fields(cls) if each.name in data}
+        return cls(**{**known, "counts": Counts(**data["counts"])})
 
 
 class Folder:

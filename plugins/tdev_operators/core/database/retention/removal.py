@@ -6,7 +6,7 @@ them, take over what it has committed. Killed in between, the next try counts wh
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -18,13 +18,14 @@ from tdev_operators.core.database.retention.holders import holders
 from tdev_operators.core.database.retention.pace import Pacer, Stride
 from tdev_operators.core.database.retention.receipt import PROGRESS, Counts, Folder, Progress
 from tdev_operators.core.database.retention.statements import Statements
-from tdev_operators.core.database.retention.stretches import BEGIN_STRETCH, Done, archive_stretch, range_stretch
+from tdev_operators.core.database.retention.stretches import Done, archive_stretch, give, range_stretch
 from tdev_operators.core.database.transactions import again_when_busy
 from tdev_operators.core.errors import BusyError, DiskFullError, ProofFailedError, TdevError
 from tdev_operators.core.sql import load_sql
 
 _PAUSE_SECONDS = 0.2  # between two tries, growing
 _NOTED_SECONDS = 1.0
+_STRETCH_SECONDS = 2.0  # so long nobody looks after time, replicas and log
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Removal:
         self.horizon, self.limits, self.check = horizon, limits, check
         found = folder.read(PROGRESS)
         self.progress = Progress.of_json(found) if found else Progress()
-        self._noted = 0.0
+        self._noted, self._block_under_way = 0.0, False
         self._range_stride, self._archive_stride = pacer.stride(), pacer.stride()
 
     @property
@@ -70,21 +71,39 @@ class Removal:
         pending, counts = self.progress.pending, self.progress.counts
         if pending is None or "partition" in pending:
             return
+        gone = late = 0
         if "group" in pending:
             with opened_part(self.folder, parts[self.progress.part - 1]) as opened:
                 binds = binds_of(self.statements.table.key, opened.read_row_group(pending["group"]))
             [now] = self.session.rows(self.statements.left_of_archived(), binds)
             gone = max(0, pending["rows"] - now["rows"])
             counts.add(Counts(rows=gone, archived=gone))
-        else:
-            [now] = self.session.rows(self._as_walked().standing(), {"seen": self.progress.seen})
-            gone = max(0, (self.progress.before or 0) - now["rows"] - counts.archived - counts.discarded)
+        elif "ranges" in pending and self.progress.before is not None:
+            [now] = self.session.rows(self.statements.standing(), {"seen": self.progress.seen})
+            most = max(0, self.progress.before - now["rows"] - counts.archived - counts.discarded)
+            # A row that was edited since looks like one that went, and another one that came.
+            gone = max(0, most - now["late"])
+            late = most - gone
             counts.add(Counts(rows=gone, discarded=gone))
-            if now["late"]:
-                self.progress.remarks.append(
-                    f"{now['late']} rows were written meanwhile; those of them that were only edited count as gone"
-                )
+        else:
+            self.progress.unsure.append("what was removed by a try of another version, which was cut off")
         self.progress.remarks.append(f"a try was cut off: {gone} rows that stood there before are counted as gone")
+        if late:
+            self.progress.unsure.append(f"up to {late} more rows went with them, or were edited meanwhile")
+        self.progress.pending = None
+        self.save()
+
+    def give_up(self, why: str) -> None:
+        """Count nothing of what a predecessor was cut off in."""
+        if self.progress.pending is not None:
+            self.progress.unsure.append(why)
+            self.progress.pending = None
+            self.save()
+
+    def close(self) -> None:
+        """Write down where it stands, unless that is not known: a block, or a partition, is under way."""
+        if self._block_under_way or "partition" in (self.progress.pending or {}):
+            return
         self.progress.pending = None
         self.save()
 
@@ -95,10 +114,8 @@ class Removal:
         for part in parts[self.progress.part - 1 :]:
             with opened_part(self.folder, part) as opened:
                 while self.progress.group < opened.num_row_groups:
-                    if not self.in_time:
+                    if not self._remove_archived(opened.read_row_group(self.progress.group)):
                         return False
-                    self._remove_archived(opened.read_row_group(self.progress.group))
-                    self.progress.group += 1
             self.progress.part, self.progress.group = part.number + 1, 0
         return True
 
@@ -111,11 +128,11 @@ class Removal:
         # What is older than all times has none: it stays.
         first = ["-infinity"] if self.statements.table.by_time else [None] * len(order)
         self._count_before()
-        stuck = False
+        block, stuck = range_stretch(self.statements, self.horizon), False
         while self.in_time and not self.progress.ranges_done:
             self._refuse_without_index()
             self._note_ranges()
-            stuck = self._remove_range(self.progress.after or first, stuck=stuck)
+            stuck = self._remove_range(block, self.progress.after or first, stuck=stuck)
         self.progress.pending = None
         return self.progress.ranges_done
 
@@ -138,37 +155,34 @@ class Removal:
         longer = self.limits.lock_timeout_ms / 1000 if seconds is None else seconds
         return holders(self.session, self.statements.table.oid, seconds=longer)
 
-    def _remove_archived(self, rows: pa.Table) -> None:
-        """Remove the rows of a row group, or what nobody holds of them."""
-        statements, stride = self.statements, self._archive_stride
+    def _remove_archived(self, rows: pa.Table) -> bool:
+        """Remove the rows of a row group, or what nobody holds of them; return whether there was time for it."""
+        statements, stride, at, edited, held = self.statements, self._archive_stride, 0, 0, None
         again_when_busy(self.limits.tries, lambda: self.session.rows(statements.readable(), {}))
-        binds = binds_of(statements.table.key, rows)
+        binds, block = binds_of(statements.table.key, rows), archive_stretch(statements)
         [standing] = self.session.rows(statements.left_of_archived(), binds)
         self.begin({"group": self.progress.group, "rows": standing["rows"]})
-
-        def block(at: list[Any]) -> str:
-            return archive_stretch(statements, binds, at[0], len(rows), stride.rows)
-
-        def count(done: Done) -> Counts:
-            # Those that were edited are looked at again with their range, and counted as kept there.
-            return Counts(rows=done.removed, archived=done.removed, edited=done.kept, batches=done.times)
-
-        at, held = self._work_off("archived rows", [0], stride, block, count)
-        self.progress.pending = None
+        while at < len(rows) and held is None:
+            if not self.in_time:
+                self.progress.pending = None
+                return False
+            given = {"sent": binds, "start": at, "rows": len(rows)}
+            done, held = self._work_off(block, given, stride)
+            at, edited = (done.at[0] if done.at else at), edited + done.kept
+            self.progress.counts.add(Counts(rows=done.removed, archived=done.removed, batches=done.times))
+            self._demand("archived rows", done)
+            self.pacer.rest(self.session, done.seconds)
+        # Those that were edited are looked at again with their range, and counted as kept there.
+        self.progress.counts.edited += edited
+        self.progress.group, self.progress.pending = self.progress.group + 1, None
         if held is not None:
-            place = f"row group {self.progress.group + 1} of part {self.progress.part}"
-            self._leave_out(f"rows {at[0] + 1} to {len(rows)} of {place}", held)
+            place = f"row group {self.progress.group} of part {self.progress.part}"
+            self._leave_out(f"rows {at + 1} to {len(rows)} of {place}", held)
+        return True
 
     @property
     def _order(self) -> list[str]:
         return [column.name for column in self.statements.table.order]
-
-    def _as_walked(self) -> Statements:
-        """Return the statements in the order in which a predecessor went: an index may have come or gone since."""
-        table = self.statements.table
-        by_name = {column.name: column for column in table.columns}
-        order = tuple(by_name[name] for name in self.progress.order)
-        return Statements(replace(table, order=order), self.statements.classes)
 
     def _count_before(self) -> None:
         if self.progress.before is None:
@@ -182,16 +196,13 @@ class Removal:
             self.begin({"ranges": True})
             self._noted = time.monotonic()
 
-    def _remove_range(self, after: list[Any], *, stuck: bool) -> bool:
+    def _remove_range(self, block: str, after: list[Any], *, stuck: bool) -> bool:
         """Remove a range; return whether somebody holds rows of it, which are left. `stuck`: of the one before, too."""
         stride, rows = self._range_stride, self.pacer.size
-        counts_before = self.progress.counts.rows
-
-        def block(at: list[Any]) -> str:
-            return range_stretch(self.statements, self.horizon, at, rows, min(stride.rows, rows))
-
-        def count(done: Done) -> Counts:
-            return Counts(
+        done, held = self._work_off(block, {"after": after, "rows": rows}, stride)
+        self.progress.after, self.progress.ranges_done = done.at or after, done.over
+        self.progress.counts.add(
+            Counts(
                 rows=done.removed + done.kept,
                 kept=done.kept,
                 discarded=done.removed,
@@ -199,19 +210,18 @@ class Removal:
                 unarchived=done.unarchived,
                 batches=done.times,
             )
-
-        at, held = self._work_off("a range of rows", after, stride, block, count)
-        self.progress.after = at
+        )
+        self._demand("a range of rows", done)
+        self.pacer.rest(self.session, done.seconds)
         if held is None:
-            self.progress.ranges_done = self.progress.counts.rows - counts_before < rows
             return False
         # One transaction's rows are left. But whoever holds those behind them, too, may hold all of them.
-        end = again_when_busy(self.limits.tries, lambda: self._bound(at, rows if stuck else min(stride.rows, rows)))
+        end = again_when_busy(self.limits.tries, lambda: self._bound(after, rows if stuck else min(stride.rows, rows)))
         if end is None:
             raise held
         self.progress.after = end
-        self._leave_out(f"the range behind {', '.join(map(str, at))}", held)
-        return at == after
+        self._leave_out(f"the range behind {', '.join(map(str, after))}", held)
+        return True
 
     def _bound(self, after: list[Any], size: int) -> list[str] | None:
         """Return where the range of so many rows ends; None: nothing is left."""
@@ -221,39 +231,26 @@ class Removal:
             return None
         return [value for name, value in found[0].items() if name != "rows"]
 
-    def _work_off(
-        self,
-        what: str,
-        at: list[Any],
-        stride: Stride,
-        block: Callable[[list[Any]], str],
-        count: Callable[[Done], Counts],
-    ) -> tuple[list[Any], BusyError | None]:
-        """Do a stretch, from where somebody's lock ended it again; return up to where, and who stops it for good."""
-        started, attempt = time.monotonic(), 1
-        while True:
+    def _work_off(self, block: str, given: dict[str, Any], stride: Stride) -> tuple[Done, BusyError | None]:
+        """Do a stretch, or what of it comes before somebody's lock; who stops it when nothing at all can be done."""
+        for attempt in range(1, self.limits.tries + 1):
             self.check()
-            held = self._carry_out(block(at))
+            size = min(stride.rows, given["rows"])
+            give(self.session, size=size, seconds=_STRETCH_SECONDS, **given)
+            self._block_under_way = True
+            held = self._carry_out(block)
             done = Done.read(self.session)
-            at, attempt = (done.at, 1) if done.at else (at, attempt)
-            self.progress.counts.add(count(done))
+            self._block_under_way = False
             blocked = self.pacer.blocked(done.waiters)
             if done.times:
                 stride.took((done.removed + done.kept) // done.times, done.seconds / done.times, blocked=blocked)
-            if done.off or held is None or attempt == self.limits.tries:
-                break
-            time.sleep(_PAUSE_SECONDS * attempt)
-            attempt += 1
-        seconds = time.monotonic() - started
-        self.progress.counts.seconds += seconds
-        if done.off:
-            self.progress.pending = None
-            raise self._off(what, *done.off)
-        self.pacer.rest(self.session, seconds)
-        return at, held
+            if held is None or done.times:
+                return done, None
+            if attempt < self.limits.tries:
+                time.sleep(_PAUSE_SECONDS * attempt)
+        return done, held
 
     def _carry_out(self, block: str) -> BusyError | None:
-        self.session.rows(BEGIN_STRETCH)
         try:
             self.session.rows(block)
         except DiskFullError:  # no lock, and no better at the next try
@@ -262,8 +259,11 @@ class Removal:
             return error
         return None
 
-    def _off(self, what: str, before: int, removed: int, left: int) -> ProofFailedError:
-        return ProofFailedError(
+    def _demand(self, what: str, done: Done) -> None:
+        if not done.off:
+            return
+        before, removed, left = done.off
+        raise ProofFailedError(
             f"The balance of {what} of {self.statements.table.title} does not hold: {before} before, {removed} "
             f"removed, {left} left; the transaction was rolled back and the run stopped. Look for triggers and "
             "rules that act on its rows."

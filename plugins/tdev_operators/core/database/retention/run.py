@@ -194,6 +194,8 @@ class _Work:
         except BaseException as error:
             # What went until then stands on a receipt, too; a retry writes it anew.
             with suppress(TdevError):
+                removal.close()
+            with suppress(TdevError):
                 self._write_receipt(folder, plan, removal, parts, {"finished": False, "stopped": str(error)})
             raise
         facts = {"without_time": untimed["rows"], "pauses": pacer.reasons, "finished": in_time}
@@ -207,6 +209,7 @@ class _Work:
             "place": folder.place,
             "without_time": 0,
             "left": progress.left,
+            "unsure": progress.unsure,
             "remarks": [*progress.remarks, *_cut_off(progress)],
             "pauses": {},
             **facts,
@@ -226,8 +229,11 @@ class _Work:
             pacer, statements = Pacer(self.settings.retention.pace), Statements(table, _classes(plan))
             parts = archived_parts(other) or []
             begun = Removal(self.session, statements, other, plan["horizon"], pacer, limits, self.check)
-            begun.settle(parts)
-            finish_begun(begun)
+            if _is_another(plan, table):
+                begun.give_up("what was removed by a try that was cut off: the table is another one by now")
+            else:
+                begun.settle(parts)
+                finish_begun(begun)
             begun.save()
             facts = {"finished": False, "stopped": f"its last step was ended by {self.request.run_id}"}
             self._write_receipt(other, plan, begun, parts, facts)
@@ -237,7 +243,7 @@ class _Work:
     def _planned(self, folder: Folder, table: Table) -> dict[str, Any]:
         """Return the plan of this run: the moment that all is held against, computed once."""
         if (plan := folder.read(PLAN)) is not None:
-            if plan["oid"] != table.oid or plan["columns"] != [column.facts() for column in table.columns]:
+            if _is_another(plan, table):
                 raise InputError(
                     f"The table {table.title} is another one, or has other columns, than when {self.request.run_id} "
                     "was planned; start a new run."
@@ -265,6 +271,10 @@ class _Work:
 
 def _classes(plan: dict[str, Any]) -> tuple[RowClass, ...]:
     return tuple(RowClass(**{**one, "cut_off": datetime.fromisoformat(one["cut_off"])}) for one in plan["classes"])
+
+
+def _is_another(plan: dict[str, Any], table: Table) -> bool:
+    return bool(plan["oid"] != table.oid or plan["columns"] != [column.facts() for column in table.columns])
 
 
 def _cut_off(progress: Progress) -> list[str]:

@@ -35,7 +35,7 @@ class Statements:
     def __init__(self, table: Table, classes: Sequence[RowClass], only: tuple[str, str] | None = None) -> None:
         self.table, self.classes = table, tuple(classes)
         self._from = SQL("{} AS t").format(name_of(*(only or (table.schema, table.name))))
-        self._late = self._since("horizon")
+        self._late = _since(SQL("%(horizon)s::xid8"))
         self._archived = self._due(archive=True)
         self._discarded = self._due(archive=False)
         self._columns = table.columns
@@ -76,7 +76,7 @@ class Statements:
         if resumed:
             keys = self.table.key
             marks = [SQL("%(k{})s::text").format(SQL(str(at))) for at in range(len(keys))]
-            typed = [SQL("{}::{}").format(mark, kind_of(one)) for mark, one in zip(marks, keys, strict=True)]
+            typed = [SQL("{}::{}").format(mark, _kind(one)) for mark, one in zip(marks, keys, strict=True)]
             after = SQL("({}) > ({})").format(self._tuple(keys), SQL(", ").join(typed))
         return SQL(
             "-- a cursor over the rows to archive\nDECLARE {} NO SCROLL CURSOR FOR SELECT {} AS line FROM {}"
@@ -172,19 +172,21 @@ class Statements:
         ).format(self._discarded, self._archived, self._from, self._range())
 
     def walked(self) -> Composed:
-        """Count the `rows` that ranges lead through; a transaction from `seen` on has written none of them."""
+        """Count the `rows` that are old enough to be looked at, as they are `seen` by a snapshot."""
         return SQL(
             "-- one row: how many rows there are to go through\nSELECT count(*) AS rows,"
-            " pg_snapshot_xmax(pg_current_snapshot())::text AS seen FROM {}{}"
-        ).format(self._from, self._walked())
+            " pg_current_snapshot()::text AS seen FROM {} WHERE {}"
+        ).format(self._from, self._old())
 
     def standing(self) -> Composed:
-        """Count which of them stand: `rows`; and those written since, from `%(seen)s` on: `late`."""
-        late = self._since("seen")
+        """Count which of them stand: `rows`; and those of which the snapshot `%(seen)s` does not know: `late`."""
+        late = SQL(
+            "({} OR t.xmin = ANY (ARRAY(SELECT active::xid FROM pg_snapshot_xip(%(seen)s::pg_snapshot) AS active)))"
+        ).format(_since(SQL("pg_snapshot_xmax(%(seen)s::pg_snapshot)")))
         return SQL(
             "-- one row: how many rows of those before are left\nSELECT count(*) FILTER (WHERE NOT {}) AS rows,"
-            " count(*) FILTER (WHERE {}) AS late FROM {}{}"
-        ).format(late, late, self._from, self._walked())
+            " count(*) FILTER (WHERE {}) AS late FROM {} WHERE {}"
+        ).format(late, late, self._from, self._old())
 
     def all_rows(self) -> Composed:
         """Count the rows: `rows`, those `late`, those whose class is archived (`to_archive`), those not `due`."""
@@ -231,18 +233,8 @@ class Statements:
     def _latest(self) -> Composed:
         return self._moment(max(self.classes, key=lambda one: one.cut_off))
 
-    def _walked(self) -> Composed:
-        if not self.table.by_time:
-            return SQL("{}").format(SQL(""))
-        return SQL(" WHERE {0} > '-infinity' AND {0} < {1}").format(self._time, self._latest())
-
-    @staticmethod
-    def _since(word: str) -> Composed:
-        """Whether a row was written by this transaction or a later one."""
-        # What is true of next to no row first: of the others nothing more is asked.
-        return SQL("(age(t.xmin) <= (SELECT age({}::xid8::xid)) AND age(t.xmin) >= -1000000)").format(
-            SQL(f"%({word})s")
-        )
+    def _old(self) -> Composed:
+        return SQL("{0} > '-infinity' AND {0} < {1}").format(self._time, self._latest())
 
     def _moment(self, one: RowClass) -> Composed:
         base = self.table.time.base
@@ -278,7 +270,7 @@ class Statements:
 
     def _marks(self, word: str) -> Composed:
         marks = [
-            SQL("%({}{})s::{}").format(SQL(word), SQL(str(at)), kind_of(column))
+            SQL("%({}{})s::{}").format(SQL(word), SQL(str(at)), _kind(column))
             for at, column in enumerate(self.table.order)
         ]
         return SQL(", ").join(marks)
@@ -309,6 +301,12 @@ class Statements:
         return SQL("{} AND {}").format(self._after(), upto)
 
 
+def _since(number: SQL) -> Composed:
+    """Whether a row was written by this transaction or a later one."""
+    # What is true of next to no row first: of the others nothing more is asked.
+    return SQL("(age(t.xmin) <= (SELECT age({}::xid)) AND age(t.xmin) >= -1000000)").format(number)
+
+
 def shown(statement: Composed) -> str:
     """Return a statement as psql would take it, but for its binds, without the comment."""
     return untitled(statement).replace("%%", "%")
@@ -324,8 +322,7 @@ def text_of(value: str) -> SQL:
     return SQL(Literal(value).as_string().replace("%", "%%"))  # quoted by psycopg
 
 
-def kind_of(column: Column) -> SQL:
-    """Return a column's type as PostgreSQL names it."""
+def _kind(column: Column) -> SQL:
     return SQL(column.type.replace("%", "%%"))  # format_type's words
 
 

@@ -4,29 +4,38 @@ What writers feel of a removal is the log that their own commits have to wait fo
 they need it. A commit every half millisecond writes the log evenly and leaves the processor while the disk is at work:
 that is gentler than any pause between large transactions, and takes a fraction of the time. From a client, each of
 them would cost three ways to the server; so it is a block of PL/pgSQL, which says in a setting of the session how far
-it came. That setting is part of each transaction: what was rolled back is not in it.
+it came. That setting is part of each transaction: what was rolled back is not in it. It ends after a second or two,
+for its caller to look after the time, the replicas and the log.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from psycopg.sql import SQL, Composable, Literal
 
 from tdev_operators.core.backup.ports import Session
-from tdev_operators.core.database.retention.statements import Statements, kind_of
+from tdev_operators.core.database.retention.statements import Statements
 
-BEGIN_STRETCH = "-- one row: a stretch has done nothing yet\nSELECT set_config('tdev.stretch', '', false) AS done"
+# What a block is given stands in a setting, too: its own text is the same each time, for whoever counts statements, and
+# holds no value of any row, for whoever reads the log.
+_GIVE = (
+    "-- one row: a stretch is to come, which has done nothing yet\n"
+    "SELECT set_config('tdev.given', %(given)s, false) IS NULL AS done, set_config('tdev.stretch', '', false)"
+)
 _READ = "-- one row: how far a stretch came\nSELECT current_setting('tdev.stretch', true) AS done"
 
 # Statistics of a table that is being emptied are old: a few rows out of millions go by an index.
 _LOOP = SQL("""
 <<tdev>>
 DECLARE
-    {variables}
-    piece record; rest record; waiters bigint := 0; began timestamptz; seconds float8 := 0;
-    gone bigint; removed bigint := 0; kept bigint := 0; late bigint := 0; unarchived bigint := 0; times int := 0;
+    given jsonb := current_setting('tdev.given')::jsonb;
+    size bigint := given ->> 'size'; {variables}
+    piece record; rest record; gone bigint; began timestamptz; seconds float8 := 0; waiters bigint := 0;
+    removed bigint := 0; kept bigint := 0; late bigint := 0; unarchived bigint := 0; times int := 0;
+    stops timestamptz := clock_timestamp() + (given ->> 'seconds')::float8 * interval '1 second';
+    state jsonb := '{{}}';
 BEGIN
     LOOP
         COMMIT;  -- what came before stands
@@ -35,7 +44,10 @@ BEGIN
             set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', {plans}, true);
         began := clock_timestamp();
         SELECT b.* INTO piece FROM ({next}) AS b;
-        EXIT WHEN coalesce(piece.rows, 0) = 0 OR removed + kept >= {rows};
+        IF coalesce(piece.rows, 0) = 0 THEN
+            PERFORM set_config('tdev.stretch', (state || '{{"over": true}}')::text, false);
+            EXIT;
+        END IF;
         {bounds}
         {remove};
         GET DIAGNOSTICS gone = ROW_COUNT;
@@ -43,10 +55,8 @@ BEGIN
             SELECT b.* INTO rest FROM ({left}) AS b;
             IF {off} THEN
                 ROLLBACK;
-                PERFORM set_config('tdev.stretch', (
-                    coalesce(nullif(current_setting('tdev.stretch', true), ''), '{{}}')::jsonb
-                    || jsonb_build_object('off', ARRAY[piece.rows, gone, rest.rows])
-                )::text, false);
+                state := state || jsonb_build_object('off', ARRAY[piece.rows, gone, rest.rows]);
+                PERFORM set_config('tdev.stretch', state::text, false);
                 EXIT;
             END IF;
             kept := kept + rest.rows; late := late + rest.late; unarchived := unarchived + rest.unarchived;
@@ -58,9 +68,10 @@ BEGIN
         END IF;
         {forward}
         seconds := seconds + extract(EPOCH FROM clock_timestamp() - began);
-        PERFORM set_config('tdev.stretch', jsonb_build_object('at', jsonb_build_array({at}), 'times', times, 'removed',
-            removed, 'kept', kept, 'late', late, 'unarchived', unarchived, 'seconds', seconds, 'waiters', waiters
-        )::text, false);
+        state := jsonb_build_object('at', jsonb_build_array({at}), 'times', times, 'removed', removed, 'kept', kept,
+            'late', late, 'unarchived', unarchived, 'seconds', seconds, 'waiters', waiters);
+        PERFORM set_config('tdev.stretch', state::text, false);
+        EXIT WHEN removed + kept >= (given ->> 'rows')::bigint OR clock_timestamp() > stops;
     END LOOP;
 END""")
 
@@ -69,8 +80,8 @@ END""")
 class Done:
     """What was committed of a stretch: up to where (`at`; empty: nothing), in how many transactions, how many rows.
 
-    `waiters`: how many sessions the first transaction blocked. `off`: a balance that did not hold, and was rolled back:
-    before, removed, left.
+    `waiters`: how many sessions the first transaction blocked. `over`: there was nothing more. `off`: a balance that
+    did not hold, and was rolled back: before, removed, left.
     """
 
     at: list[Any] = field(default_factory=list)
@@ -81,6 +92,7 @@ class Done:
     unarchived: int = 0
     seconds: float = 0.0
     waiters: int = 0
+    over: bool = False
     off: list[int] = field(default_factory=list)
 
     @classmethod
@@ -90,60 +102,60 @@ class Done:
         return cls(**json.loads(row["done"])) if row["done"] else cls()
 
 
-def range_stretch(statements: Statements, horizon: str, after: Sequence[str | None], rows: int, size: int) -> str:
-    """Return the block that removes what is discarded of about so many `rows` behind `after`, `size` at a time."""
-    order = statements.table.order
-    declared = [
-        SQL(f"{word}{at} {{}} := %({word}_{at})s;").format(kind_of(column))
-        for word in ("after", "upto")
-        for at, column in enumerate(order)
-    ]
-    places = range(len(order))
+def give(session: Session, *, rows: int, size: int, seconds: float, **more: Any) -> None:
+    """Say what the next block is to do: about so many `rows`, `size` a transaction, for about so many `seconds`."""
+    given = {"rows": rows, "size": size, "seconds": seconds, **more}
+    session.rows(_GIVE, {"given": json.dumps(given)})
+
+
+def range_stretch(statements: Statements, horizon: str) -> str:
+    """Return the block that removes what is discarded behind the `after` that it is given, in the table's order."""
+    places = range(len(statements.table.order))
     return _block(
         "what is discarded of a stretch goes",
         {
-            "variables": SQL("\n    ").join(declared),
+            "variables": SQL(" ").join(
+                SQL(f"after{at} text := given -> 'after' ->> {at}; upto{at} text;") for at in places
+            ),
             "plans": SQL("'force_generic_plan'" if statements.table.by_time else "'force_custom_plan'"),
             "next": statements.bound(),
-            "rows": SQL(str(rows)),
             "bounds": SQL(" ").join(SQL(f"upto{at} := piece.upto{at};") for at in places),
             "remove": statements.remove_discarded(),
             "always": SQL("true" if statements.table.side_effects else "false"),
             "left": statements.left_of_range(),
             "off": SQL("piece.rows <> gone + rest.rows"),
             "forward": SQL(" ").join(SQL(f"after{at} := upto{at};") for at in places),
-            "at": SQL(", ").join(SQL(f"upto{at}::text") for at in places),
+            "at": SQL(", ").join(SQL(f"upto{at}") for at in places),
         },
         {f"{word}{at}": f"tdev.{word}{at}" for word in ("after", "upto") for at in places}
-        | {f"after_{at}": _quoted(text) for at, text in enumerate(after)}
-        | {f"upto_{at}": "NULL" for at in places}
-        | {"size": str(size), "horizon": _quoted(horizon)},
+        | {"size": "tdev.size", "horizon": _quoted(horizon)},
     )
 
 
-def archive_stretch(statements: Statements, binds: Mapping[str, str], start: int, rows: int, size: int) -> str:
-    """Return the block that removes the archived rows of `binds` from the `start`-th on, `size` of `rows` at a time."""
+def archive_stretch(statements: Statements) -> str:
+    """Return the block that removes the archived rows that it is given (`sent`) from the `start`-th on."""
     keys = statements.table.key
     arrays = {f"c{at}": column.sent_as for at, column in enumerate(keys)} | {"digest": SQL("int8")}
-    variables = [SQL("{} {}[] := {};").format(SQL(name), kind, SQL(f"%({name}_)s")) for name, kind in arrays.items()]
-    left = statements.left_of_archived()
+    declared = [
+        SQL(f"{name} {{0}}[] := (given -> 'sent' ->> '{name}')::{{0}}[];").format(kind) for name, kind in arrays.items()
+    ]
     return _block(
         "archived rows go",
         {
-            "variables": SQL("\n    ").join([*variables, SQL(f"lo int := {start}; hi int := {start};")]),
+            "variables": SQL(" ").join([*declared, SQL("lo int; hi int := given ->> 'start';")]),
             "plans": SQL("'force_generic_plan'"),
-            "next": SQL(f"SELECT least({rows} - tdev.hi, {size}) AS rows"),
-            "rows": SQL(str(rows)),
+            "next": SQL("SELECT least(cardinality(tdev.digest) - tdev.hi, tdev.size) AS rows"),
             "bounds": SQL("lo := hi + 1; hi := hi + piece.rows;"),
             "remove": statements.remove_archived(),
             "always": SQL("true" if statements.table.side_effects else "false"),
-            "left": SQL("SELECT l.rows, 0 AS late, 0 AS unarchived FROM ({}) AS l").format(left),
+            "left": SQL("SELECT l.rows, 0 AS late, 0 AS unarchived FROM ({}) AS l").format(
+                statements.left_of_archived()
+            ),
             "off": SQL("piece.rows < gone + rest.rows"),  # one that somebody else removed is neither
             "forward": SQL(""),
             "at": SQL("hi"),
         },
-        {name: f"tdev.{name}[tdev.lo:tdev.hi]" for name in arrays}
-        | {f"{name}_": _quoted(binds[name]) for name in arrays},
+        {name: f"tdev.{name}[tdev.lo:tdev.hi]" for name in arrays},
     )
 
 
@@ -152,5 +164,5 @@ def _block(title: str, parts: Mapping[str, Composable], names: Mapping[str, str]
     return f"-- {title}\nDO {_quoted(body)}"
 
 
-def _quoted(text: str | None) -> str:
-    return "NULL" if text is None else Literal(text).as_string()
+def _quoted(text: str) -> str:
+    return Literal(text).as_string()

@@ -25,6 +25,7 @@ def told(receipt: Mapping[str, Any]) -> CheckResult:
     """Return the result of a table that was cleaned, from its receipt."""
     counts, title = receipt["counts"], f"{receipt['schema']}.{receipt['table']}"
     skipped = {f"{title}, {line.partition(':')[0]}": line.partition(": ")[2] or "held" for line in receipt["left"]}
+    skipped |= {f"{title}, {line}": "nobody can count it any more" for line in receipt["unsure"]}
     about = f" ({number(counts['about'])} of them by the server's statistics)" if counts["about"] else ""
     summary = (
         f"Of {number(counts['rows'])} rows that were looked at, {number(counts['archived'])} were archived and "
@@ -78,6 +79,11 @@ def conservation(receipts: Sequence[Mapping[str, Any]]) -> CheckResult:
         hint="Compare the receipt with the table before anything else is removed." if off else "",
         coverage=Coverage(
             seen=tuple(f"{one['schema']}.{one['table']}" for one in receipts),
+            skipped={
+                f"{one['schema']}.{one['table']}: {line}": "nobody can count it any more"
+                for one in receipts
+                for line in one["unsure"]
+            },
         ),
     )
 
@@ -147,4 +153,4 @@ def _lines(receipt: Mapping[str, Any]) -> tuple[str, ...]:
         lines.append(f"and {len(parts) - _MOST_LINES} more parts, which stand in archive.json")
     lines += [f"paused for {reason} {times} times" for reason, times in receipt["pauses"].items()]
     lines += [f"{effect} ran for each removed row" for effect in receipt["side_effects"]]
-    return tuple(lines + receipt["remarks"] + receipt["left"])
+    return tuple(lines + receipt["remarks"] + receipt["left"] + receipt["unsure"])
