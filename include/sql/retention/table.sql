@@ -9,6 +9,10 @@ SELECT
     pg_has_role(class.relowner, 'USAGE') AS owned,
     pg_get_userbyid(class.relowner)::text AS owner,
     has_table_privilege(class.oid, 'SELECT') AND has_table_privilege(class.oid, 'DELETE') AS may,
+    coalesce((
+        SELECT has_language_privilege(lang.oid, 'USAGE') FROM pg_language AS lang
+        WHERE lang.lanname = 'plpgsql'
+    ), false) AS may_loop,
     (
         SELECT greatest(coalesce(sum(pg_table_size(tree.relid)), 0), 0)::bigint
         FROM pg_partition_tree(class.oid) AS tree

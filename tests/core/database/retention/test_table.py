@@ -130,6 +130,11 @@ def test_least_privilege_is_membership_in_the_owner(world, cluster, database):
     )
     world.sql.execute(ROWS.format("metrics"))
     dba = world.with_(database=PostgresSource(facts_of(cluster.conninfo(database["dbname"], user=role))))
+    world.sql.execute("REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC")
+    refused = dba.clean()["retention.metrics"]
+    assert refused.verdict is Verdict.UNKNOWN
+    assert "GRANT USAGE ON LANGUAGE plpgsql TO the user of tdev_dba" in refused.summary
+    world.sql.execute("GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC")
     assert dba.clean()["retention.metrics"].verdict is Verdict.OK
     assert world.count() == 360
     assert dba.give_back().verdict is Verdict.OK

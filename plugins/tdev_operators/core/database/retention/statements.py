@@ -304,7 +304,7 @@ class Statements:
 def _since(number: SQL) -> Composed:
     """Whether a row was written by this transaction or a later one."""
     # What is true of next to no row first: of the others nothing more is asked.
-    return SQL("(age(t.xmin) <= (SELECT age({}::xid)) AND age(t.xmin) >= -1000000)").format(number)
+    return SQL("(age(t.xmin) <= age({}::xid) AND age(t.xmin) >= -1000000)").format(number)
 
 
 def shown(statement: Composed) -> str:

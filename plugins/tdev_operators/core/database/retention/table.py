@@ -122,6 +122,11 @@ def _refuse_kind(rule: RetentionRule, facts: dict[str, Any]) -> None:
         raise AccessDeniedError(
             f"The rows of {rule.name} may not be removed by us; GRANT {facts['owner']} TO the user of tdev_dba."
         )
+    if not facts["may_loop"]:
+        raise AccessDeniedError(
+            f"The rows of {rule.name} go by a block of PL/pgSQL, which we may not use; "
+            "GRANT USAGE ON LANGUAGE plpgsql TO the user of tdev_dba."
+        )
 
 
 def _side_effects(session: Session, rule: RetentionRule, oid: int) -> tuple[str, ...]:
