@@ -257,7 +257,7 @@ def test_what_was_written_since_a_cut_makes_its_count_unsure_and_never_too_high(
     if not index:
         metrics.sql.execute("DROP INDEX metrics_timestamp_idx")
     small = metrics.with_(pace={"batch_rows": 100})
-    cut(small)
+    cut(small, number=6)  # by key, young rows come first, of which none goes
     metrics.sql.execute(WRITTEN[what])
     verdict = small.clean()["retention.metrics"].verdict
     discarded = 770 if what == "edited" else 810
@@ -507,7 +507,7 @@ def test_transactions_become_as_long_as_they_may_be():
     for _ in range(9):
         stride.took(100, 0.1)
     assert stride.rows == 20, "more of them would be slower, and no gentler"
-    assert Pacer(rules(), unpaced=True).stride().rows > 10_000
+    assert Pacer(rules(), unpaced=True).stride().rows == 10_000
 
 
 def test_whom_it_blocks_makes_transactions_smaller():

@@ -10,7 +10,7 @@ from tdev_operators.core.reporting.wording import capitalized, counted
 from tdev_operators.core.sql import load_sql
 
 _MB = 1_000_000
-_UNPACED_TIMES = 40  # so many times larger are stretches and transactions of a run that gives way to nobody
+_UNPACED_TIMES = 10  # so many times larger are stretches and transactions of a run that gives way to nobody
 _LOOK_SECONDS = 0.5
 _SMALLEST = 100
 _SMALLEST_TRANSACTION = 20
