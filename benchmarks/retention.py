@@ -10,12 +10,13 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
 
@@ -37,6 +38,7 @@ from tdev_operators.hooks.postgres_sessions import PostgresSource
 _ROWS = 20_000_000
 _RUNS = 3
 _BUCKET = "tdev-bench-retention"
+_T = TypeVar("_T")
 _DEBIANS = Path("/usr/lib/postgresql")
 _A_SECOND = 200  # inserts of the writer
 _IDLE_SECONDS = 8.0
@@ -84,8 +86,7 @@ class _Ground:
         retention = self.settings.retention.model_copy(update={"count_partitions": count})
         settings = self.settings.model_copy(update={"retention": retention})
         request = Request(f"retention-bench-{time.monotonic_ns()}", unpaced=unpaced)
-        with _elsewhere():
-            results = clean(ports, settings, request, journal=lambda *_: None)
+        results = _elsewhere(lambda: clean(ports, settings, request, journal=lambda *_: None))
         assert {result.verdict for result in results} == {Verdict.OK}, results
 
 
@@ -118,13 +119,14 @@ def rows(*, scale: float | None = None, runs: int | None = None) -> Iterator[Row
     yield Row(f"{what}, partitioned, every row counted", seconds["counted"], guide, seconds["guide"], runs)
 
 
-@contextmanager
-def _elsewhere() -> Iterator[None]:
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # of this thread, and of those that it starts
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+def _elsewhere(work: Callable[[], _T]) -> _T:
+    """Do it in a thread that gives way to everybody, as do the threads and processes that it starts."""
+
+    def gives_way() -> None:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+    with ThreadPoolExecutor(1, initializer=gives_way) as thread:
+        return thread.submit(work).result()
 
 
 def _guide(on: _Ground, dbname: str) -> None:
@@ -142,8 +144,7 @@ def _ground(count: int) -> Iterator[_Ground]:
         cluster = Cluster(supervisor, "bench-retention", settings=settings)
         cluster.binaries = max((one.parent for one in _DEBIANS.glob("*/bin/postgres")), default=cluster.binaries)
         cluster.start()
-        with _elsewhere():
-            s3 = ObjectStore(supervisor, "bench-store").start()
+        s3 = _elsewhere(ObjectStore(supervisor, "bench-store").start)
         s3.client().create_bucket(Bucket=_BUCKET)
         _fill(cluster, "plain", count, partitioned=False)
         _fill(cluster, "parts", count, partitioned=True)
