@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 
 from benchmarks.table import Row
-from sandbox.postgres import Cluster
-from sandbox.processes import Supervisor
+from sandbox.postgres import Cluster, binaries_of_debian
+from sandbox.processes import SandboxError, Supervisor
 from tdev_operators.core.database.care.indexes import survey_indexes
 from tdev_operators.core.database.care.run import care_for_database
 from tdev_operators.core.database.care.tables import survey
@@ -46,8 +45,11 @@ def _server() -> Iterator[Cluster]:
     """Yield Debian's PostgreSQL, which can measure indexes."""
     supervisor = Supervisor()
     try:
+        programs = binaries_of_debian()
+        if programs is None:
+            raise SandboxError("This benchmark needs Debian's PostgreSQL: apt-get install postgresql-contrib.")
         cluster = Cluster(supervisor, "bench-care", settings={"autovacuum": "off", "max_wal_size": "4GB"})
-        cluster.binaries = max(Path("/usr/lib/postgresql").glob("*/bin/postgres")).parent
+        cluster.binaries = programs
         yield cluster.start()
     finally:
         supervisor.close()

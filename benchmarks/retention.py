@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, TypeVar, cast
 
@@ -22,7 +21,7 @@ import psycopg
 
 from benchmarks.table import Row
 from sandbox.object_store import REGION, ObjectStore
-from sandbox.postgres import Cluster
+from sandbox.postgres import Cluster, binaries_of_debian
 from sandbox.processes import Supervisor
 from tdev_operators.core.database.ports import CarePorts
 from tdev_operators.core.database.retention.run import Request, clean
@@ -39,7 +38,6 @@ _ROWS = 20_000_000
 _RUNS = 3
 _BUCKET = "tdev-bench-retention"
 _T = TypeVar("_T")
-_DEBIANS = Path("/usr/lib/postgresql")
 _A_SECOND = 200  # inserts of the writer
 _IDLE_SECONDS = 8.0
 _GUIDE = "DELETE FROM metrics WHERE timestamp < now() - interval '30 days'"
@@ -142,7 +140,7 @@ def _ground(count: int) -> Iterator[_Ground]:
         # As in production: what a writer feels of a long DELETE is the log that his commit has to wait for.
         settings = room | {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
         cluster = Cluster(supervisor, "bench-retention", settings=settings)
-        cluster.binaries = max((one.parent for one in _DEBIANS.glob("*/bin/postgres")), default=cluster.binaries)
+        cluster.binaries = binaries_of_debian() or cluster.binaries
         cluster.start()
         s3 = _elsewhere(ObjectStore(supervisor, "bench-store").start)
         s3.client().create_bucket(Bucket=_BUCKET)

@@ -61,6 +61,11 @@ def binaries(version: Version, home: Path) -> Path:
     return copy / _TREES[version] / "bin"
 
 
+def binaries_of_debian() -> Path | None:
+    """Return the programs' folder of Debian's newest PostgreSQL (ICU, libxml, lz4, contrib); None without one."""
+    return max((program.parent for program in Path("/usr/lib/postgresql").glob("*/bin/postgres")), default=None)
+
+
 def _may_run(program: Path) -> bool:
     # Through `env`: setpriv itself keeps root's right to pass every folder until its own exec is done.
     argv = [*as_user(UNPRIVILEGED_USER), "env", str(program), "--version"]

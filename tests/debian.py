@@ -2,8 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+from sandbox.postgres import binaries_of_debian
 
 
 def needs_debian(package: str, program: str) -> None:
@@ -14,12 +17,13 @@ def needs_debian(package: str, program: str) -> None:
 
 def postgres_of_debian() -> Path:
     """Return the programs' folder of Debian's newest PostgreSQL, which has ICU, libxml and contrib."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    needs_debian("postgresql postgresql-contrib", str(found[-1] if found else "/usr/lib/postgresql/bin/postgres"))
-    return found[-1].parent
+    found = binaries_of_debian()
+    if found is None:
+        not_run("apt-get install postgresql postgresql-contrib")
+    return found
 
 
-def not_run(missing: str) -> None:
+def not_run(missing: str) -> NoReturn:
     """Skip the test and say what is missing; under CI=true fail."""
     reason = f"NOT RUN: {missing}"
     if os.environ.get("CI") == "true":

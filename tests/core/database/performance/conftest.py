@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,7 +17,7 @@ from tdev_operators.hooks.connections import ConnectionFacts
 from tdev_operators.hooks.hosts.local import LocalHost
 from tdev_operators.hooks.postgres import PostgresDatabase
 from tests.analysed import MemoryLedger, shipped
-from tests.debian import needs_debian
+from tests.debian import postgres_of_debian
 from tests.records import NOON
 
 # The rights that docs/privileges.md asks for, and no more.
@@ -107,10 +106,9 @@ def analysed_on() -> Iterator[Callable[[Cluster], Analysed]]:
 @pytest.fixture(scope="session")
 def with_statements(supervisor: Any) -> Iterator[Cluster]:
     """Return a running PostgreSQL of Debian's, which records statements."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    needs_debian("postgresql postgresql-contrib", str(found[-1] if found else "/usr/lib/postgresql/bin/postgres"))
+    programs = postgres_of_debian()
     cluster = Cluster(supervisor, "test-statements", settings={"shared_preload_libraries": "pg_stat_statements"})
-    cluster.binaries = found[-1].parent
+    cluster.binaries = programs
     yield cluster.start()
     cluster.stop()
 

@@ -1,5 +1,6 @@
 """What goes wrong meanwhile: locks, an index that goes, a store that dies, rows that change, a replica that lags."""
 
+import itertools
 import threading
 import time
 from contextlib import contextmanager
@@ -39,16 +40,43 @@ def with_store(world, word, then, **options):
     return replace(world.ports, store=Store(world, word, then, **options))
 
 
-def with_sessions(world, wrapped):
+class Heard:
+    """A session; `hear` is told of each statement before it is asked."""
+
+    def __init__(self, session, hear):
+        self._session, self._hear = session, hear
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+    def rows(self, statement, params=None):
+        self._hear(self._session, statement if isinstance(statement, str) else statement.as_string())
+        return self._session.rows(statement, params)
+
+
+def heard(world, hear):
+    """Return the ports with a database whose sessions are heard."""
+
     class Source:
         name = world.database.name
 
         @contextmanager
         def session(self, **options):
             with world.database.session(**options) as session:
-                yield wrapped(session)
+                yield Heard(session, hear)
 
     return replace(world.ports, database=Source())
+
+
+def before(begins, then, number=1):
+    """Hear when it is the turn of the n-th statement that begins so, and do something first."""
+    turns = itertools.count(1)
+
+    def hear(_, text):
+        if text.startswith(begins) and next(turns) == number:
+            then()
+
+    return hear
 
 
 @pytest.mark.seeded
@@ -110,24 +138,6 @@ def test_a_lock_of_an_idle_transaction_costs_its_range_only_and_the_holder_is_na
     assert 0 < left <= 100
     assert metrics.with_(run_id="").clean()["retention.metrics"].verdict is Verdict.OK
     assert metrics.count() == 360
-
-
-class Watched:
-    """A session in which something happens before the n-th statement that begins so."""
-
-    def __init__(self, session, begins, then, *, number=1):
-        self._session, self._begins, self._then, self._left = session, begins, then, number
-
-    def __getattr__(self, name):
-        return getattr(self._session, name)
-
-    def rows(self, statement, params=None):
-        text = statement if isinstance(statement, str) else statement.as_string()
-        if text.startswith(self._begins):
-            self._left -= 1
-            if not self._left:
-                self._then()
-        return self._session.rows(statement, params)
 
 
 STRETCH = "-- what is discarded of a stretch goes"
@@ -193,7 +203,7 @@ def test_an_index_that_is_dropped_between_two_tries_makes_no_row_count_twice(met
     metrics.sql.execute("UPDATE metrics SET importance = 'high' WHERE id BETWEEN 400 AND 600")  # they stay till 90 days
     small = metrics.with_(pace={"batch_rows": 100})
     with pytest.raises(TargetUnreachableError):
-        small.clean(ports=with_sessions(small, lambda session: Watched(session, STRETCH, dies, number=4)))
+        small.clean(ports=heard(small, before(STRETCH, dies, 4)))
     metrics.sql.execute("DROP INDEX metrics_timestamp_idx")
     assert small.counts["kept"] > 0
     assert small.clean()["retention.metrics"].verdict is Verdict.OK
@@ -212,7 +222,7 @@ def test_a_row_that_changes_while_its_range_is_removed_stays(metrics, database):
             ends.start()
 
         patient = metrics.with_(changes={"lock_timeout_ms": 5000}, pace={"batch_rows": 100})
-        ports = with_sessions(patient, lambda session: Watched(session, STRETCH, changes))
+        ports = heard(patient, before(STRETCH, changes))
         result = patient.clean(ports=ports)["retention.metrics"]
         ends.join()
     assert result.verdict is Verdict.OK
@@ -225,7 +235,7 @@ def test_a_row_that_changes_while_its_range_is_removed_stays(metrics, database):
 def cut(small, number=4):
     """Let a run be cut off before its n-th stretch; return how many rows had gone until then."""
     with pytest.raises(TargetUnreachableError):
-        small.clean(ports=with_sessions(small, lambda session: Watched(session, STRETCH, dies, number=number)))
+        small.clean(ports=heard(small, before(STRETCH, dies, number)))
     return 1200 - small.count()
 
 
@@ -357,10 +367,7 @@ def test_an_index_that_goes_in_the_middle_of_a_stretch_does_not_keep_it_for_long
     monkeypatch.setattr(removal, "_STRETCH_SECONDS", 0.0)
     one = metrics.with_(pace={"batch_rows": 10_000, "transaction_ms": 0.2})
     asked = []
-    assert (
-        one.clean(ports=with_sessions(one, lambda session: Counted(session, asked)))["retention.metrics"].verdict
-        is Verdict.OK
-    )
+    assert one.clean(ports=heard(one, lambda _, text: asked.append(text)))["retention.metrics"].verdict is Verdict.OK
     assert sum(text.startswith(STRETCH) for text in asked) >= 9, "a look at time, replicas and index after each"
     assert one.counts["discarded"] == 810
 
@@ -368,7 +375,7 @@ def test_an_index_that_goes_in_the_middle_of_a_stretch_does_not_keep_it_for_long
 def test_no_value_of_a_row_and_no_size_stands_in_a_statement(metrics):
     asked: list[str] = []
     small = metrics.with_(pace={"batch_rows": 100})
-    small.clean(ports=with_sessions(small, lambda session: Counted(session, asked)))
+    small.clean(ports=heard(small, lambda _, text: asked.append(text)))
     for begins in (STRETCH, "-- archived rows go"):
         assert len({text for text in asked if text.startswith(begins)}) == 1
 
@@ -388,27 +395,13 @@ def test_who_holds_the_whole_table_is_not_asked_for_each_transaction(metrics, da
     with psycopg.connect(**database, application_name="sleeper") as sleeper:
         sleeper.execute("LOCK TABLE metrics IN SHARE MODE")
         tiny = metrics.with_(pace={"batch_rows": 500, "transaction_ms": 0.1})
-        ports = with_sessions(tiny, lambda session: Counted(session, asked))
+        ports = heard(tiny, lambda _, text: asked.append(text))
         assert tiny.clean(ports=ports)["retention.metrics"].verdict is Verdict.UNKNOWN
     assert sum(text.startswith(STRETCH) for text in asked) <= 4 * 2, (
         "the first fifty, then five hundred at a time, twice each"
     )
     assert metrics.count() == 1200
     assert metrics.with_(run_id="").clean()["retention.metrics"].verdict is Verdict.OK
-
-
-class Counted:
-    """A session that notes what it is asked."""
-
-    def __init__(self, session, asked):
-        self._session, self._asked = session, asked
-
-    def __getattr__(self, name):
-        return getattr(self._session, name)
-
-    def rows(self, statement, params=None):
-        self._asked.append(statement if isinstance(statement, str) else statement.as_string())
-        return self._session.rows(statement, params)
 
 
 def test_another_run_at_work_is_waited_for(metrics):

@@ -83,6 +83,7 @@ def check(world: World, before: dict[str, str]):
     counts, left = world.counts, world.rows()
     assert (counts["archived"], counts["discarded"]) == (30, 810), "every row is on the receipt, and once"
     assert world.receipt["balanced"]
+    assert world.receipt["unsure"] == []
     assert left.items() <= before.items()
     assert len(left) == 360
     world.give_back()

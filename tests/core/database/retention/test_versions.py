@@ -1,7 +1,6 @@
 """The same on PostgreSQL 15 of Debian, which has ICU and contrib: types, partitions, resuming."""
 
 import itertools
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,8 +11,8 @@ from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.postgres_sessions import PostgresSource
 from tests.backup_sets import open_store
 from tests.core.database.retention.conftest import INDEX, METRICS, ROWS, World
-from tests.core.database.retention.test_faults import Counted, with_sessions
-from tests.debian import needs_debian
+from tests.core.database.retention.test_faults import heard
+from tests.debian import postgres_of_debian
 from tests.records import facts_of
 
 ODD = """
@@ -34,10 +33,9 @@ _CLUSTERS = itertools.count(1)
 
 @pytest.fixture
 def fifteen(supervisor, s3_server, bucket):
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    needs_debian("postgresql postgresql-contrib", str(found[-1] if found else "/usr/lib/postgresql/bin/postgres"))
+    programs = postgres_of_debian()
     cluster = Cluster(supervisor, f"retention-debian-{next(_CLUSTERS)}")
-    cluster.binaries = found[-1].parent
+    cluster.binaries = programs
     cluster.start()
     info = cluster.conninfo("postgres")
     with (
@@ -74,17 +72,15 @@ def test_whole_pages_in_the_log_are_compressed_where_our_role_may_say_so(fifteen
     keeper = fifteen.with_(database=PostgresSource(facts_of(info)))
     found = set()
 
-    class Looked(Counted):
-        def rows(self, statement, params=None):
-            [now] = self._session.rows("SELECT current_setting('wal_compression') AS found")
-            found.add(now["found"])
-            return super().rows(statement, params)
+    def look(session, _):
+        [now] = session.rows("SELECT current_setting('wal_compression') AS found")
+        found.add(now["found"])
 
     def compressed(*, unpaced=False):
         found.clear()
         fifteen.sql.execute(ROWS.format("metrics"))
         run = keeper.with_(run_id="")
-        ports = with_sessions(run, lambda session: Looked(session, []))
+        ports = heard(run, look)
         assert run.clean(ports=ports, unpaced=unpaced)["retention.metrics"].verdict is Verdict.OK
         return found
 
