@@ -6,6 +6,7 @@ SELECT
     coalesce(sessions.state, '') AS state,
     coalesce(host(sessions.client_addr), '') AS client_address,
     coalesce(sessions.client_port, -1) AS client_port,
+    current_setting('port')::integer AS server_port,
     (
         SELECT count(*) FROM pg_locks AS locks
         WHERE

@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -380,11 +379,13 @@ def test_keys_of_all_kinds_are_walked_by_their_index(world, key):
         " now() - make_interval(days => n % 200) FROM generate_series(1, 60000) AS n"
     )
     keyed = world.with_(pace={"batch_rows": 5000})
-    started = time.monotonic()
     assert keyed.clean()["retention.metrics"].verdict is Verdict.OK
-    assert time.monotonic() - started < 5, "not the whole index for each transaction"
     assert world.count("timestamp < now() - interval '91 days'") == 0
-    assert keyed.counts["batches"] < 250
+    read = world.sql.execute(
+        "SELECT seq_tup_read + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'metrics')"
+        " FROM pg_stat_user_tables WHERE relname = 'metrics'"
+    ).fetchone()[0]
+    assert read < 10 * 60_000, "not the whole index for each transaction"
 
 
 def test_an_index_that_goes_in_the_middle_of_a_stretch_does_not_keep_it_for_long(metrics, monkeypatch):

@@ -1,6 +1,8 @@
 """Only locks that are proven to be a dead engine's are cleared: never a live session's, however old it looks."""
 
 import socket
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -14,6 +16,17 @@ from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.hosts.local import LocalHost
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+ONE = EngineSession(
+    pid=7,
+    backend_start=NOON - timedelta(hours=1),
+    state_change=NOON,
+    state="idle",
+    client_address="192.0.2.1",
+    client_port=40_000,
+    server_port=5432,
+    locks=1,
+    now=NOON,
+)
 
 
 def lives(evolution, pid):
@@ -97,9 +110,9 @@ def test_one_that_becomes_active_between_look_and_act_stays(evolution, cleared, 
 
         def woken(*_):
             alive.execute("SELECT 1")
-            return set()  # the sabotage: whoever looks sees no open connection
+            return False  # the sabotage: whoever looks sees no open connection
 
-        monkeypatch.setattr(locks, "open_ports", woken)
+        monkeypatch.setattr(locks, "is_connected", woken)
         found = cleared()
         assert found.ended == ()
         assert "it became active, or ended, while it was looked at" in found.kept[0]
@@ -162,46 +175,87 @@ def test_where_the_settings_forbid_it_no_session_is_ended(evolution):
     ],
 )
 def test_what_speaks_for_an_orphan(changes, why):
-    facts = {
-        "pid": 7,
-        "backend_start": NOON - timedelta(hours=1),
-        "state_change": NOON,
-        "state": "idle",
-        "client_address": "192.0.2.1",
-        "client_port": 40_000,
-        "locks": 1,
-        "now": NOON,
-    }
     place = Place(LocalHost("a"), frozenset({"192.0.2.1"}), NOON)
-    said = why_kept(EngineSession(**{**facts, **changes}), [place])
+    said = why_kept(replace(ONE, **changes), [place])
     assert said.startswith(why) if why else said == ""
 
 
-def test_an_open_connection_is_seen_and_a_closed_one_is_not():
-    host = LocalHost("here")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        client = socket.create_connection(server.getsockname())
-        number = client.getsockname()[1]
+def test_another_connection_from_the_same_port_keeps_no_orphan(evolution, cleared):
+    """The kernel gives a client's port out again, for another destination, while the dead one's session is there."""
+    pid = evolution.hold_as_the_dead()
+    port = evolution.value("SELECT client_port FROM pg_stat_activity WHERE pid = %s", pid)
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere, another_from(port, elsewhere):
+        found = cleared()
+    assert found.kept == ()
+    assert found.ended[0].startswith(f"pid {pid} from 127.0.0.1 (active, ")
+    assert not lives(evolution, pid)
+
+
+@contextmanager
+def another_from(port, server):
+    """A connection to this server that got this port by the kernel's own choice."""
+    for _ in range(100_000):
+        one = socket.create_connection(server.getsockname())
         served, _ = server.accept()
-        assert locks.open_ports(host, [number]) == {number}
-        client.close()
-        served.close()
-        assert locks.open_ports(host, [number]) == set()
+        with one, served:
+            if one.getsockname()[1] == port:
+                yield
+                return
+    raise AssertionError(f"port {port} was never given out again")
 
 
-def test_one_over_ipv6_is_seen_too():
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+@pytest.mark.parametrize(("address", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_an_open_connection_is_seen_and_a_closed_one_is_not(address, family):
+    host = LocalHost("here")
+    with socket.create_server((address, 0), family=family) as server:
         client = socket.create_connection(server.getsockname()[:2])
         served, _ = server.accept()
-        assert locks.open_ports(LocalHost("here"), [client.getsockname()[1]]) == {client.getsockname()[1]}
+        (_, client_port), (_, server_port) = client.getsockname()[:2], server.getsockname()[:2]
+        one = replace(ONE, client_address=address, client_port=client_port, server_port=server_port)
+        assert locks.is_connected(host, one)
         client.close()
+        assert not locks.is_connected(host, one), "the server still works for it"
         served.close()
+        with pytest.raises(GarbledAnswerError, match="here does not show the server's end of it"):
+            locks.is_connected(host, one)
 
 
-def test_a_table_that_shows_nothing_at_all_is_not_believed():
-    class Empty(LocalHost):
-        def run(self, argv, **options):
-            return CommandOutput(1, "", "")
+def test_one_over_ipv4_at_a_server_of_both_is_seen():
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+        server_port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", server_port)) as client:
+            one = replace(ONE, client_address="127.0.0.1", client_port=client.getsockname()[1], server_port=server_port)
+            assert locks.is_connected(LocalHost("here"), one)
 
+
+class Shown(LocalHost):
+    """A host whose kernel shows this table."""
+
+    def __init__(self, table):
+        super().__init__("far")
+        self.table = table
+
+    def run(self, argv, **options):
+        return CommandOutput(0, self.table, "")
+
+
+HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "connected"),
+    [
+        ("   7: 010200C0:9C40 090200C0:1538 01 00000000:00000000\n", True),
+        ("   7: 010200C0:9C40 090200C0:1538 08 00000000:00000000\n", False),
+        ("", False),
+        ("   7: 010200C0:9C40 090200C0:01BB 01 00000000:00000000\n", True),  # nobody knows through what it went
+    ],
+)
+def test_elsewhere_the_clients_end_is_looked_at(line, connected):
+    assert locks.is_connected(Shown(HEADER + line), ONE) is connected
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "127.0.0.1"])
+def test_a_table_that_shows_nothing_at_all_is_not_believed(address):
     with pytest.raises(GarbledAnswerError, match="could not be read whole"):
-        locks.open_ports(Empty("here"), [1])
+        locks.is_connected(Shown(""), replace(ONE, client_address=address))

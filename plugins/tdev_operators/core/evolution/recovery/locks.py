@@ -6,14 +6,16 @@ process that was killed while the server still worked for it. A session is ended
     it is the engine's             its role and application_name are those of the settings, in this database
     the engine is stopped          its service was stopped on every host, and proven so, after the session had begun
     it came from such a host       its client address is one of the host's own
-    nobody is at the other end     that host has no open socket with the session's client port
+    nobody is at the other end     that host has no open socket with the session's client port; over the loopback, where
+                                   both ends are seen, the server's own end was closed by its client
     it did nothing meanwhile       it is the very same session, in the very same state, when it is told to end
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from tdev_operators.core.backup.ports import Session
@@ -29,7 +31,9 @@ _ENDS_WITHIN_MS = 10_000
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 # The header is asked for as well: a look that shows not even that has seen nothing.
 _HEADER = "local_address"
-_SOCKET = re.compile(r"^ *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]{2}) ", re.MULTILINE)
+_SOCKET = re.compile(
+    r"^ *\d+: [0-9A-F]+:[0-9A-F]{4} (?P<peer>[0-9A-F]+):[0-9A-F]{4} (?P<state>[0-9A-F]{2}) ", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class EngineSession:
     state: str
     client_address: str
     client_port: int
+    server_port: int
     locks: int
     now: datetime
 
@@ -102,22 +107,42 @@ def place_of(one: EngineSession, places: Sequence[Place]) -> Place | None:
     return next((place for place in places if one.client_address in place.addresses), None)
 
 
-def open_ports(host: Host, ports: Sequence[int]) -> set[int]:
-    """Return which of these local TCP ports have an open connection on a host.
+def is_connected(host: Host, one: EngineSession) -> bool:
+    """Return whether a session's client still has its connection open, by the sockets of the host that it came from.
+
+    A port alone may be another connection's: the kernel gives it out again for another destination. Over the loopback
+    the server's end is on the same host and this session's only; it is not ESTABLISHED once the client is gone.
+    Elsewhere another program's connection from the same port keeps the session.
 
     Raises:
         GarbledAnswerError: the kernel's table was not seen, or not whole; and what `Host.run` raises.
     """
-    wanted = "|".join(f"[0-9A-F]+:{port:04X} [0-9A-F]+:[0-9A-F]+ {_ESTABLISHED}" for port in ports)
-    found: set[int] = set()
+    client = ip_address(one.client_address)
+    if not client.is_loopback:
+        found = _sockets(host, f"[0-9A-F]+:{one.client_port:04X} [0-9A-F]+:[0-9A-F]+")
+        return any(end["state"] == _ESTABLISHED for end in found)
+    found = _sockets(host, f"[0-9A-F]+:{one.server_port:04X} [0-9A-F]+:{one.client_port:04X}")
+    states = [end["state"] for end in found if _address(end["peer"]) == client]
+    if not states:
+        raise GarbledAnswerError(f"{host.name} does not show the server's end of it; see whether that is its own.")
+    return _ESTABLISHED in states
+
+
+def _sockets(host: Host, wanted: str) -> Iterator[re.Match[str]]:
     for table in _TABLES:
-        ended = host.run(["grep", "-E", f"{_HEADER}|: ({wanted}) ", table], timeout_seconds=10.0)
+        ended = host.run(["grep", "-E", f"{_HEADER}|: {wanted} ", table], timeout_seconds=10.0)
         if table != _TABLES[0] and "No such file" in ended.stderr:
             continue  # a host without IPv6
         if _HEADER not in ended.stdout or ended.truncated:
             raise GarbledAnswerError(f"{table} of {host.name} could not be read whole; see how we reach the host.")
-        found |= {int(port, 16) for port, state in _SOCKET.findall(ended.stdout) if state == _ESTABLISHED}
-    return found & set(ports)
+        yield from _SOCKET.finditer(ended.stdout)
+
+
+def _address(told: str) -> IPv4Address | IPv6Address:
+    """Read an address of the kernel's table: words of four bytes, the last one first; IPv4 may come within IPv6."""
+    words = [bytes.fromhex(told[at : at + 8])[::-1] for at in range(0, len(told), 8)]
+    found = ip_address(b"".join(words))
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def clear_orphans(session: Session, rules: EvolutionRecoverySettings, places: Sequence[Place]) -> Cleared:
@@ -142,7 +167,7 @@ def clear_orphans(session: Session, rules: EvolutionRecoverySettings, places: Se
 
 def _why_alive(one: EngineSession, place: Place) -> str:
     try:
-        alive = one.client_port in open_ports(place.host, [one.client_port])
+        alive = is_connected(place.host, one)
     except TdevError as error:
         return f"nobody can see whether its client lives ({str(error).rstrip('.')})"
     if alive:
