@@ -7,6 +7,8 @@ export UV_PYTHON_PREFERENCE ?= only-system
 export UV_PYTHON ?= $(PYTHON)
 # A checkout and uv's cache are often on different file systems; copying is then what happens anyway.
 export UV_LINK_MODE ?= copy
+# What was compiled once is kept, whatever this machine's habit: each child of the tests would compile it anew.
+export PYTHONDONTWRITEBYTECODE :=
 BIN := .venv/bin
 
 help: ## list the commands
@@ -15,8 +17,12 @@ help: ## list the commands
 up: .venv/ready ## the whole product on an embedded T-Developer: runs the daily tier, shows the verdicts, keeps the UI up
 	@$(BIN)/python -m sandbox.up
 
-test: .venv/ready lint ## every check and every test
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+test: .venv/ready ## every check and every test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint compiled-tests
+	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
+
+compiled-tests: .venv/ready # beside the checks, by one process, instead of by each of the tests' workers at once
+	@$(BIN)/python -m pytest --collect-only -qq > /dev/null || true
 
 lint: .venv/ready ## style, types, import law, SQL
 	@$(BIN)/ruff format --check .
@@ -62,4 +68,4 @@ clean: ## remove what the commands made
 	@$(UV) sync --locked -q
 	@touch $@
 
-.PHONY: help up test lint test-deps faults bench break mend screenshots compose-env wheel clean
+.PHONY: help up test lint compiled-tests test-deps faults bench break mend screenshots compose-env wheel clean

@@ -158,11 +158,18 @@ def test_a_trigger_that_is_allowed_and_keeps_rows_breaks_the_balance_of_nothing(
     assert any("trigger keep" in line for line in result.details)
 
 
-def test_a_trigger_that_moves_more_rows_stops_the_run_and_rolls_back(metrics):
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "TRIGGER twin AFTER DELETE ON metrics",
+        "CONSTRAINT TRIGGER twin AFTER DELETE ON metrics DEFERRABLE INITIALLY DEFERRED",  # it would act at the commit
+    ],
+)
+def test_a_trigger_that_moves_more_rows_stops_the_run_and_rolls_back(metrics, kind):
     metrics.sql.execute(
         "CREATE FUNCTION twin() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF OLD.importance = 'normal' THEN"
         " DELETE FROM public.metrics WHERE id = OLD.id + 1 AND importance = 'high'; END IF; RETURN OLD; END$$;"
-        "CREATE TRIGGER twin AFTER DELETE ON metrics FOR EACH ROW EXECUTE FUNCTION twin()"
+        f"CREATE {kind} FOR EACH ROW EXECUTE FUNCTION twin()"
     )
     allowed = metrics.with_(rule=RULE.model_copy(update={"allow_triggers": True}))
     before = metrics.count("importance = 'high'")

@@ -4,6 +4,7 @@ import pytest
 
 from tdev_operators.core.backup.database.catalogue import pin
 from tdev_operators.core.database.retention.table import read_table
+from tdev_operators.core.errors import InputError
 from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.postgres_sessions import PostgresSource
 from tests.core.database.retention.conftest import INDEX, METRICS, ROWS, RULE
@@ -12,6 +13,31 @@ from tests.records import facts_of
 PLAIN = "CREATE TABLE metrics (id bigint PRIMARY KEY, importance text, timestamp timestamptz);"
 KEYED = "CREATE TABLE metrics (id bigint {}, importance text, timestamp timestamptz);"
 NOTHING = "SELECT 1;"
+# A type as citext is, with a comparison of its own.
+FOLDED = """
+    CREATE TYPE folded;
+    CREATE FUNCTION folded_in(cstring) RETURNS folded AS 'textin' LANGUAGE internal IMMUTABLE STRICT;
+    CREATE FUNCTION folded_out(folded) RETURNS cstring AS 'textout' LANGUAGE internal IMMUTABLE STRICT;
+    CREATE TYPE folded (INPUT = folded_in, OUTPUT = folded_out, LIKE = text);
+    CREATE CAST (folded AS text) WITHOUT FUNCTION AS IMPLICIT;
+    CREATE FUNCTION folded_cmp(folded, folded) RETURNS int LANGUAGE sql IMMUTABLE STRICT
+        AS 'SELECT bttextcmp(lower($1::text), lower($2::text))';
+    {}
+    CREATE OPERATOR CLASS folded_ops DEFAULT FOR TYPE folded USING btree AS OPERATOR 1 <, OPERATOR 2 <=,
+        OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 folded_cmp(folded, folded);
+    CREATE TABLE metrics (id folded PRIMARY KEY, importance folded, timestamp timestamptz);
+""".format(
+    "".join(
+        f"CREATE FUNCTION folded_{name}(folded, folded) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT"
+        f" AS 'SELECT lower($1::text) {sign} lower($2::text)';"
+        f"CREATE OPERATOR {sign} (LEFTARG = folded, RIGHTARG = folded, FUNCTION = folded_{name});"
+        for name, sign in {"lt": "<", "le": "<=", "eq": "=", "ge": ">=", "gt": ">"}.items()
+    )
+)
+PATTERN = (
+    "CREATE TABLE metrics (id text NOT NULL, importance text, timestamp timestamptz);"
+    "CREATE UNIQUE INDEX ON metrics (id text_pattern_ops);"
+)
 PART = """
     CREATE TABLE whole (id bigint, importance text, timestamp timestamptz) PARTITION BY RANGE (id);
     CREATE TABLE metrics PARTITION OF whole DEFAULT;
@@ -37,6 +63,8 @@ def order_of(world):
         (KEYED.format("UNIQUE"), "no primary key and no unique index"),
         (KEYED.format("") + "CREATE UNIQUE INDEX ON metrics (id) WHERE id > 5;", "no primary key and no unique index"),
         (KEYED.format("PRIMARY KEY DEFERRABLE"), "no primary key and no unique index"),
+        (FOLDED, "The key metrics_pkey of public.metrics is of a type whose `=` is an extension's"),
+        (PATTERN, "The key metrics_id_idx of public.metrics has an order of its own"),
         (
             PLAIN + "CREATE TABLE notes (metric bigint REFERENCES metrics ON DELETE CASCADE);",
             "refers to public.metrics with ON DELETE CASCADE: rows of another table would go",
@@ -117,6 +145,45 @@ def test_it_is_walked_by_time_where_an_index_begins_with_that_else_by_key(world)
     assert order_of(world) == (["id"], "metrics_pkey", ["id"])
     world.sql.execute(INDEX)
     assert order_of(world) == (["timestamp"], "metrics_timestamp_idx", ["id"])
+
+
+@pytest.mark.parametrize("index", ["timestamp DESC NULLS LAST", "timestamp NULLS FIRST"])
+def test_an_index_of_another_order_is_not_walked(world, index):
+    world.sql.execute(METRICS + f"CREATE INDEX odd ON metrics ({index});")
+    assert order_of(world) == (["id"], "metrics_pkey", ["id"])
+
+
+@pytest.mark.parametrize("index", ["timestamp DESC", "timestamp, name DESC", "timestamp, name text_pattern_ops"])
+def test_an_index_that_begins_with_the_time_is_walked_backwards_too(world, index):
+    world.sql.execute(METRICS + f"CREATE INDEX odd ON metrics ({index});")
+    assert order_of(world) == (["timestamp"], "odd", ["id"])
+
+
+@pytest.mark.parametrize("index", ["name DESC, id", "name text_pattern_ops, id", 'name COLLATE "POSIX", id'])
+def test_a_key_of_another_order_tells_rows_apart_and_is_not_walked(world, index):
+    world.sql.execute(
+        METRICS + f"ALTER TABLE metrics ALTER name SET NOT NULL; CREATE UNIQUE INDEX odd ON metrics ({index});"
+    )
+    assert order_of(world) == (["id"], "metrics_pkey", ["id"])
+    world.sql.execute("ALTER TABLE metrics DROP CONSTRAINT metrics_pkey")
+    with pytest.raises(InputError, match=r"The key odd of public\.metrics has an order of its own"):
+        order_of(world)
+    world.sql.execute(INDEX)
+    assert order_of(world) == (["timestamp"], "metrics_timestamp_idx", ["name", "id"])
+
+
+def test_an_exception_is_compared_as_its_columns_own_type_compares(world):
+    world.sql.execute(
+        FOLDED + "CREATE UNIQUE INDEX ON metrics (timestamp); ALTER TABLE metrics ALTER timestamp SET NOT NULL;"
+    )
+    world.sql.execute(
+        "INSERT INTO metrics SELECT n::text::folded, (ARRAY['HIGH', 'high', 'normal'])[1 + n % 3]::folded,"
+        " now() - make_interval(days => 40 + n) FROM generate_series(1, 90) AS n"
+    )
+    assert world.clean()["retention.metrics"].verdict is Verdict.OK
+    assert (world.counts["archived"], world.counts["discarded"]) == (27, 30)
+    assert world.count("importance = 'High'") == 33
+    assert "timestamp" in world.receipt["key"]
 
 
 def test_least_privilege_is_membership_in_the_owner(world, cluster, database):

@@ -243,13 +243,18 @@ class Statements:
     def _is(self, at: int) -> Composed:
         """Whether a row is of this class: its exception fits and none before it does."""
         terms: list[Composable] = [
-            SQL("{} = {}" if number == at else "({} = {}) IS NOT TRUE").format(
-                name_of(T, other.column), text_of(other.value)
+            SQL("{} {} {}" if number == at else "({} {} {}) IS NOT TRUE").format(
+                name_of(T, other.column), self._equals(other.column), text_of(other.value)
             )
             for number, other in enumerate(self.classes[: at + 1])
             if other.column
         ]
         return SQL("({})").format(SQL(" AND ").join(terms or [SQL("true")]))
+
+    def _equals(self, column: str) -> Composable:
+        """Return a column's own `=`: under our search path an extension's type is compared as another one."""
+        schema = self.table.equals_in.get(column, "pg_catalog")
+        return SQL("=") if schema == "pg_catalog" else SQL("OPERATOR({}.=)").format(name_of(schema))
 
     def _due(self, *, archive: bool) -> Composed:
         """Whether a row is due, and archived or not. Without a time, or before all times, none is."""

@@ -1,6 +1,7 @@
 """What there is to know of a table before its rows go, and why some tables are refused."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tdev_operators.core.backup.ports import Session
@@ -18,7 +19,8 @@ _TIMES = frozenset({"timestamptz", "timestamp", "date"})
 class Table:
     """A table whose rows may go. `key` identifies a row; `order` is what ranges of rows are walked by.
 
-    `index` is the index that `order` rests on. `side_effects` are triggers and rules that the rule allows.
+    `index` is the index that `order` rests on. `side_effects` are triggers and rules that the rule allows. `equals_in`
+    has the schema of each column's own `=`.
     """
 
     oid: int
@@ -33,6 +35,7 @@ class Table:
     rows_about: int
     bytes: int
     side_effects: tuple[str, ...] = ()
+    equals_in: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -58,8 +61,8 @@ def read_table(session: Session, rule: RetentionRule) -> Table:
     """Read the table of a rule, and refuse what cannot be cleaned safely.
 
     Raises:
-        InputError: there is no such table or column; it has no unique key; something acts when a row goes; it is a
-            view, foreign, temporary, a partition, or has heirs.
+        InputError: there is no such table or column; it has no unique key, or none that can be walked; something acts
+            when a row goes; it is a view, foreign, temporary, a partition, or has heirs.
         AccessDeniedError: it may not be changed; names the GRANT.
     """
     found = session.rows(load_sql("retention/table"), {"schema": rule.in_schema, "table": rule.table})
@@ -68,7 +71,9 @@ def read_table(session: Session, rule: RetentionRule) -> Table:
     [facts] = found
     _refuse_kind(rule, facts)
     bind = {"oid": facts["oid"]}
-    columns = tuple(Column(**row) for row in session.rows(load_sql("retention/columns"), bind))
+    rows = session.rows(load_sql("retention/columns"), bind)
+    equals_in = {row["name"]: row.pop("equals_in") for row in rows}
+    columns = tuple(Column(**row) for row in rows)
     by_name = {column.name: column for column in columns}
     for name in (rule.time_column, *(one.column for one in rule.exceptions)):
         if name not in by_name:
@@ -79,28 +84,49 @@ def read_table(session: Session, rule: RetentionRule) -> Table:
     if time.base not in _TIMES:
         raise InputError(f"The column {time.name} of {rule.name} is of type {time.type} and no time; name another one.")
     indexes = session.rows(load_sql("retention/indexes"), bind)
-    key = next((row for row in indexes if row["is_key"]), None)
-    if key is None:
-        raise InputError(
-            f"The table {rule.name} has no primary key and no unique index over columns that are NOT NULL, so that no "
-            "row can be told from another; add one."
-        )
-    by_time = next((row for row in indexes if row["columns"][0] == time.name), None)
-    keys = tuple(by_name[name] for name in key["columns"])
+    by_time = next((row for row in indexes if row["columns"][0] == time.name and row["walked"][0] is not None), None)
+    key, walked = _keys(rule, indexes, by_time)
     return Table(
         oid=facts["oid"],
         schema=rule.in_schema,
         name=rule.table,
         partitioned=facts["kind"] == "p",
         columns=columns,
-        key=keys,
-        order=(time,) if by_time else keys,
-        index=(by_time or key)["name"],
+        key=tuple(by_name[name] for name in key["columns"]),
+        order=(time,) if by_time else tuple(by_name[name] for name in walked["columns"]),
+        index=walked["name"],
         time=time,
         rows_about=facts["rows_about"],
         bytes=facts["bytes"],
         side_effects=_side_effects(session, rule, facts["oid"]),
+        equals_in=equals_in,
     )
+
+
+def _keys(
+    rule: RetentionRule, indexes: Sequence[dict[str, Any]], by_time: dict[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the index that tells rows apart, and the one that ranges are walked by."""
+    keys = [row for row in indexes if row["is_key"]]
+    if not keys:
+        raise InputError(
+            f"The table {rule.name} has no primary key and no unique index over columns that are NOT NULL, so that no "
+            "row can be told from another; add one."
+        )
+    comparable = [row for row in keys if row["is_comparable"]]
+    if not comparable:
+        raise InputError(
+            f"The key {keys[0]['name']} of {rule.name} is of a type whose `=` is an extension's, which we do not trust "
+            "to tell rows apart; add a unique index over columns of PostgreSQL's own types."
+        )
+    walked = by_time or next((row for row in comparable if set(row["walked"]) in ({0}, {3})), None)
+    if walked is None:
+        raise InputError(
+            f"The key {comparable[0]['name']} of {rule.name} has an order of its own (an operator class, a collation, "
+            f"or ASC beside DESC), so that its rows cannot be gone through in steps; add an index on "
+            f"{rule.time_column}."
+        )
+    return comparable[0], walked
 
 
 def _refuse_kind(rule: RetentionRule, facts: dict[str, Any]) -> None:
