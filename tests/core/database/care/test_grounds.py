@@ -31,13 +31,19 @@ class Cared:
         self.ground, self.sql, self.changed, self.ledger = ground, sql, changed, ledger
         self.told = []
 
-    def care(self, *, indexes=(), **figures):
-        """Care for it with these figures; return the results by their checks."""
+    def care(self, *, indexes=(), at_rebuild=lambda: None, **figures):
+        """Care for it with these figures; return the results by their checks. `at_rebuild` happens right before one."""
         indexes = {**FIGURES["indexes"], "lock_wait_minutes": 0.01, **dict(indexes)}
         settings = self.changed(**{**SECTIONS, "care": {**FIGURES, "indexes": indexes, **figures}})
         ports = CarePorts(system=SimpleNamespace(hosts={}), database=self.ground.source, server=None, store=None)
         self.told.clear()
-        outcome = care_for_database(ports, settings, self.ledger, REF, check=lambda: None, progress=self.told.append)
+
+        def progress(line):
+            self.told.append(line)
+            if line.startswith("rebuilding "):
+                at_rebuild()
+
+        outcome = care_for_database(ports, settings, self.ledger, REF, check=lambda: None, progress=progress)
         return {one.check: one for one in outcome.results}
 
     def indexes(self):
@@ -99,10 +105,9 @@ def test_a_disk_that_a_rebuild_fills_leaves_nothing_behind(cared, ground, superv
 
 def test_a_log_that_finds_the_disk_full_under_a_rebuild_takes_the_server_down_and_nothing_else(cared, ground):
     before = cared.rows()
-    ground.fill_disk_and_log(leave=64 * 1024)
     gone = r"found the disk full .*pg_wal.*And then: .*(cannot be reached|broke the connection off)"
     with pytest.raises(TargetUnreachableError, match=gone):
-        cared.care()
+        cared.care(at_rebuild=lambda: ground.fill_disk_and_log(leave=64 * 1024))
     assert "rebuilding t_thin" in cared.told[-1]
     ground.disk.clear()
     ground.lives()
