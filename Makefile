@@ -24,12 +24,20 @@ test: .venv/ready ## every check and every test
 compiled-tests: .venv/ready # beside the checks, by one process, instead of by each of the tests' workers at once
 	@$(BIN)/python -m pytest --collect-only -qq > /dev/null || true
 
-lint: .venv/ready ## style, types, import law, SQL
+lint: lint-style lint-types lint-imports lint-sql ## style, types, import law, SQL
+
+lint-style: .venv/ready
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+
+lint-types: .venv/ready
 	@$(BIN)/mypy
+
+lint-imports: .venv/ready
 	@$(BIN)/lint-imports
-	@$(BIN)/sqlfluff lint --disable-progress-bar include/sql
+
+lint-sql: .venv/ready
+	@$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 include/sql
 
 test-deps: ## what Debian must provide for some tests (needs root)
 	@[ -e /etc/postgresql-common/createcluster.conf ] || { mkdir -p /etc/postgresql-common && \
@@ -68,4 +76,4 @@ clean: ## remove what the commands made
 	@$(UV) sync --locked -q
 	@touch $@
 
-.PHONY: help up test lint compiled-tests test-deps faults bench break mend screenshots compose-env wheel clean
+.PHONY: help up test lint lint-style lint-types lint-imports lint-sql compiled-tests test-deps faults bench break mend screenshots compose-env wheel clean

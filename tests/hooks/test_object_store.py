@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.loaders import JSONFileLoader
 from moto.server import ThreadedMotoServer
 
 from tdev_operators.core.errors import (
@@ -100,6 +101,16 @@ def test_wrong_keys_are_refused_and_never_shown(s3_server: Any, bucket: str, eve
     said = everything_said(caught.value) + repr(store)
     assert SECRET not in said
     assert s3_server.secret_key not in said
+
+
+def test_what_botocore_knows_of_a_service_is_read_once_for_all_clients(
+    s3_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    S3Store(_facts(s3_server.endpoint_url)).server_time()
+    read: list[str] = []
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda _, path: read.append(path))
+    assert S3Store(_facts(s3_server.endpoint_url, "AKIANOBODY")).server_time()
+    assert read == []
 
 
 def test_the_stores_clock_comes_from_its_date_header(store: S3Store, s3_server: Any) -> None:

@@ -58,7 +58,7 @@ def agents(
     Raises:
         TdevError: it cannot be done, or broke off; done again, it goes on.
     """
-    from tdev_operators.core.agents.run import Run  # noqa: PLC0415  the other commands do without boto3
+    from tdev_operators.core.agents.run import Run  # noqa: PLC0415  the other commands do without botocore
     from tdev_operators.hooks.agent_assembly import agent_ports  # noqa: PLC0415
     from tdev_operators.hooks.ledger import PostgresLedger  # noqa: PLC0415
     from tdev_operators.hooks.ledger_database import CONNECTION  # noqa: PLC0415

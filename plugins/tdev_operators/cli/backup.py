@@ -95,7 +95,7 @@ def backup(
 @contextmanager
 def repository_of(settings: Settings, connections: ConnectionSource) -> Iterator[Repository]:
     """Open the sets of the system."""
-    # Not at the top: the other commands do without boto3, which takes a second to import.
+    # Not at the top: the other commands do without botocore, which takes a second to import.
     from tdev_operators.hooks.backup_store import S3BackupStore  # noqa: PLC0415
 
     with S3BackupStore.of(settings.backup, connections) as store:

@@ -55,7 +55,7 @@ def cleanup(
         TdevError: it cannot be done; the sentence says why.
     """
     from tdev_operators.core.database.retention.run import Request, clean  # noqa: PLC0415
-    from tdev_operators.core.scope import in_scope  # noqa: PLC0415  the other commands do without boto3
+    from tdev_operators.core.scope import in_scope  # noqa: PLC0415  the other commands do without botocore
     from tdev_operators.hooks.database_assembly import care_ports  # noqa: PLC0415
     from tdev_operators.hooks.ledger import PostgresLedger  # noqa: PLC0415
     from tdev_operators.hooks.ledger_database import CONNECTION  # noqa: PLC0415

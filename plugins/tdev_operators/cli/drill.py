@@ -50,7 +50,7 @@ def drill(
     Raises:
         TdevError: it cannot be held, or past evidence was tampered with; the sentence says why.
     """
-    from tdev_operators.core.drill.conclude import conclude  # noqa: PLC0415  the other commands do without boto3
+    from tdev_operators.core.drill.conclude import conclude  # noqa: PLC0415  the other commands do without botocore
     from tdev_operators.core.drill.drill import KIND, Drill, DrillRequest  # noqa: PLC0415
     from tdev_operators.core.drill.evidence import EvidenceChain  # noqa: PLC0415
     from tdev_operators.core.errors import PermanentError  # noqa: PLC0415

@@ -64,7 +64,7 @@ def failover(
     Raises:
         TdevError: it cannot be done, or stopped half-way; the sentence says why, and progress how each part stands.
     """
-    from tdev_operators.core.failover.failover import Failover  # noqa: PLC0415  the other commands do without boto3
+    from tdev_operators.core.failover.failover import Failover  # noqa: PLC0415  the other commands do without botocore
     from tdev_operators.core.failover.told import results_of  # noqa: PLC0415
     from tdev_operators.hooks.failover_assembly import failover_ports  # noqa: PLC0415
 
@@ -103,7 +103,7 @@ def rejoin(
     Raises:
         TdevError: it cannot be done; the sentence says why.
     """
-    from tdev_operators.core.failover.rejoin import KIND, Rejoin  # noqa: PLC0415  the other commands do without boto3
+    from tdev_operators.core.failover.rejoin import KIND, Rejoin  # noqa: PLC0415  the other commands do without botocore
     from tdev_operators.hooks.failover_assembly import failover_ports  # noqa: PLC0415
 
     settings = settings or load_settings()

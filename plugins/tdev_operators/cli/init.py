@@ -67,7 +67,7 @@ def _steps(
 
 
 def _ready_for_backups(settings: Settings, connections: ConnectionSource) -> str:
-    # Not at the top: it loads boto3, which takes a second, and the other commands do without.
+    # Not at the top: it loads botocore, which takes a second, and the other commands do without.
     from tdev_operators.hooks.backup_assembly import backup_ports  # noqa: PLC0415
 
     with backup_ports(settings, connections) as ports:

@@ -71,7 +71,7 @@ def tuning(
     Raises:
         TdevError: it cannot be done, or broke off; the sentence says why.
     """
-    from tdev_operators.core.database.tuning.apply import Tuning  # noqa: PLC0415  the other commands do without boto3
+    from tdev_operators.core.database.tuning.apply import Tuning  # noqa: PLC0415  the other commands do without botocore
     from tdev_operators.core.database.tuning.outcome import dry_result, result_of  # noqa: PLC0415
     from tdev_operators.core.database.tuning.sampling import keep_before  # noqa: PLC0415
     from tdev_operators.hooks.ledger import PostgresLedger  # noqa: PLC0415

@@ -42,7 +42,7 @@ def which_backup(
     Raises:
         TdevError: settings, connection or bucket cannot be read.
     """
-    from tdev_operators.cli.backup import repository_of  # noqa: PLC0415  the other commands do without boto3
+    from tdev_operators.cli.backup import repository_of  # noqa: PLC0415  the other commands do without botocore
 
     settings, out, now = settings or load_settings(), out or sys.stdout, now or utc_now()
     with repository_of(settings, EnvironmentConnections(environment)) as repository:

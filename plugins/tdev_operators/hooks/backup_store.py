@@ -1,4 +1,4 @@
-"""The object store as back-ups use it: `core.backup.ports.BackupStore` over boto3, obstore and our own listings."""
+"""The object store as back-ups use it: `core.backup.ports.BackupStore` over botocore, obstore and our own listings."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -20,7 +20,7 @@ def log_ports(settings: Settings, connections: ConnectionSource) -> LogPorts:
         facts = connections.get(AWS)
     except TdevError as error:
         return LogPorts(hosts, _NoSources(error), _NoSources(error))
-    # Both bring boto3, which logs on hosts do without.
+    # Both bring botocore, which logs on hosts do without.
     from tdev_operators.hooks.log_events import CloudWatchEvents  # noqa: PLC0415
     from tdev_operators.hooks.log_objects import StoredLogs  # noqa: PLC0415
 

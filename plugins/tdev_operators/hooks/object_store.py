@@ -1,4 +1,4 @@
-"""An S3-compatible store through boto3."""
+"""An S3-compatible store through botocore."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

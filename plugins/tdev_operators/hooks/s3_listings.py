@@ -1,4 +1,4 @@
-"""Listings of an S3 store, parsed here: boto3 takes a tenth of a second a page for that."""
+"""Listings of an S3 store, parsed here: botocore takes a tenth of a second a page for that."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -53,7 +53,7 @@ _BILLED_AS = {
 
 
 class S3Requests:
-    """A boto3 client, made at its first use, with patience, a time limit and a count. Thread-safe.
+    """A client of botocore, made at its first use, with patience, a time limit and a count. Thread-safe.
 
     `connections` is how many threads may ask at the same time without waiting for each other's connection.
     """

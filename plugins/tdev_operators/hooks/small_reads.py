@@ -1,4 +1,4 @@
-"""Many small objects, read concurrently through obstore: a third of boto3's CPU for each."""
+"""Many small objects, read concurrently through obstore: a third of botocore's CPU for each."""
 
 import os
 import re
@@ -99,7 +99,7 @@ class SmallReads:
         except ValueError:
             return *self._other_way(bucket, info), True
         except (BaseError, OSError):
-            return *self._other_way(bucket, info), False  # with boto3's patience and its errors' words
+            return *self._other_way(bucket, info), False  # with botocore's patience and its errors' words
         if len(body) != meta["size"]:
             return *self._other_way(bucket, info), False
         etag = (meta["e_tag"] or "").strip('"')
