@@ -26,11 +26,10 @@ _TREES: dict[int, str] = {16: "pginstall", 18: "pginstall18"}
 
 _IPC_RMID = 0
 
-# A sandbox may lose its data in a power cut; it must be quick.
+# A sandbox must be quick, and may lose its data with its machine; but what was committed outlives a killed server.
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
-    "synchronous_commit": "off",
     "password_encryption": "scram-sha-256",
     "log_line_prefix": "%m [%p] %q%u@%d/%a ",
     "timezone": "UTC",

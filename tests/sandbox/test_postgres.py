@@ -64,7 +64,6 @@ def test_committed_rows_survive_a_kill_at_the_same_port(own_cluster):
     own_cluster.create_database("kept")
     with own_cluster.connect("kept") as connection:
         connection.execute("CREATE TABLE t AS SELECT 1 AS a")
-        connection.execute("CHECKPOINT")
     port, segment = own_cluster.port, _segment_of(own_cluster)
     assert segment in _segments()
     own_cluster.kill()

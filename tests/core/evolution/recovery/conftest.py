@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 
-from sandbox.population import checkpoint_key
 from sandbox.seed_files import CHECKPOINTS_BUCKET
 from sandbox.settings_file import change_settings
 from sandbox.system import Sandbox
@@ -144,15 +143,16 @@ class Evolution:
         if not self.system.api.running:
             self.system.api.start()
         self.system.mend()
-        self._drop_checkpoints_of_the_future()
 
-    def _drop_checkpoints_of_the_future(self):
-        """Generations that were made meanwhile are gone from the database; so go their checkpoints."""
-        client, last = self.system.objects.client(), checkpoint_key(self.highest())
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=CHECKPOINTS_BUCKET):
-            for each in page.get("Contents", []):
-                if each["Key"] > last:
-                    client.delete_object(Bucket=CHECKPOINTS_BUCKET, Key=each["Key"])
+    def checkpoints(self):
+        """The keys of all checkpoints."""
+        pages = self.system.objects.client().get_paginator("list_objects_v2").paginate(Bucket=CHECKPOINTS_BUCKET)
+        return {each["Key"] for page in pages for each in page.get("Contents", [])}
+
+    def drop_checkpoints(self, keys):
+        """Generations that earlier tests made are gone from the database; so go their checkpoints."""
+        for key in keys:
+            self.system.objects.client().delete_object(Bucket=CHECKPOINTS_BUCKET, Key=key)
 
 
 def named(results):
@@ -164,14 +164,16 @@ def named(results):
 def _evolving():
     with Sandbox.start("small", engine=False, engine_interval_seconds=INTERVAL) as system:
         change_settings(system.settings_file, {"evolution": {"recovery": {"generation_wait_seconds": WAIT}}})
-        yield system
+        yield system, Evolution(system).checkpoints()
 
 
 @pytest.fixture
 def evolution(_evolving):
     """A stalled evolution: its engine is stopped, and the last three hours are without a generation."""
-    made = Evolution(_evolving)
-    _evolving.break_("stall_evolution")
+    system, checkpoints = _evolving
+    made = Evolution(system)
+    system.break_("stall_evolution")
+    made.drop_checkpoints(made.checkpoints() - checkpoints)
     yield made
     made.as_new()
 
