@@ -37,7 +37,7 @@ lint-imports: .venv/ready
 	@$(BIN)/lint-imports
 
 lint-sql: .venv/ready
-	@$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 include/sql
+	@$(BIN)/sqlfluff lint --disable-progress-bar include/sql
 
 test-deps: ## what Debian must provide for some tests (needs root)
 	@[ -e /etc/postgresql-common/createcluster.conf ] || { mkdir -p /etc/postgresql-common && \
@@ -46,7 +46,7 @@ test-deps: ## what Debian must provide for some tests (needs root)
 	  chromium docker-compose logrotate openssh-client openssh-server pebble postgresql postgresql-contrib redis-server ripgrep zstd
 
 faults: .venv/ready ## all moments of all faults (long)
-	@$(BIN)/python -m pytest -m faults -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -m faults -n 4 --dist loadgroup --no-loadscope-reorder
 
 bench: .venv/ready ## speed, as ratios
 	@$(BIN)/python -m benchmarks
