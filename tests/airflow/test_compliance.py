@@ -9,11 +9,16 @@ from tests.airflow.test_analysis import run
 @pytest.mark.timeout(600)
 @pytest.mark.faults
 def test_what_was_never_looked_at_is_no_pass_and_the_record_is_sealed(house):
+    drills = house.airflow.api("GET", "/dags/tdev_dr_drill/dagRuns").json()["dag_runs"]
     state, found, page = run(house, "tdev_monthly", "compliance_audit")
     assert state == "failed"
     assert len(found) == 14
-    assert found["compliance.recovery-rehearsed"]["verdict"] == Verdict.UNKNOWN
-    assert "was never looked at" in found["compliance.recovery-rehearsed"]["summary"]
+    rehearsed = found["compliance.recovery-rehearsed"]
+    if any(one["state"] == "success" for one in drills):  # by another test, before this one
+        assert rehearsed["verdict"] == Verdict.OK, rehearsed
+    else:
+        assert rehearsed["verdict"] == Verdict.UNKNOWN
+        assert "was never looked at" in rehearsed["summary"]
     assert found["compliance.trail-unbroken"]["verdict"] == Verdict.OK, found["compliance.trail-unbroken"]
     assert "SOC 2: A1.3; ISO 27001: A.5.29, A.5.30" in page
     bucket = house.system.objects.client()

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -22,6 +23,7 @@ from tdev_operators.core.errors import (
     ThrottledError,
 )
 from tdev_operators.core.ports import BucketExposure
+from tdev_operators.hooks.aws import _models
 from tdev_operators.hooks.connections import ConnectionFacts
 from tdev_operators.hooks.object_store import S3Store
 
@@ -111,6 +113,17 @@ def test_what_botocore_knows_of_a_service_is_read_once_for_all_clients(
     monkeypatch.setattr(JSONFileLoader, "load_file", lambda _, path: read.append(path))
     assert S3Store(_facts(s3_server.endpoint_url, "AKIANOBODY")).server_time()
     assert read == []
+
+
+def test_a_profile_of_the_machine_that_is_not_there_is_no_matter_of_a_connection_with_keys(
+    s3_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[profile ours]\nregion = eu-north-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "nowhere")
+    _models.cache_clear()
+    own = _facts(s3_server.endpoint_url, s3_server.access_key, s3_server.secret_key, profile_name="ours")
+    assert S3Store(own).server_time()
 
 
 def test_the_stores_clock_comes_from_its_date_header(store: S3Store, s3_server: Any) -> None:

@@ -15,7 +15,25 @@ SELECT
         INNER JOIN pg_namespace AS op_space ON op_space.oid = op.oprnamespace
         WHERE
             class.opcdefault
-            AND class.opcintype = CASE WHEN kind.typtype = 'd' THEN kind.typbasetype ELSE kind.oid END
+            AND class.opcintype = (
+                WITH RECURSIVE base AS (
+                    SELECT
+                        kind.oid,
+                        kind.typtype,
+                        kind.typbasetype
+                    UNION ALL
+                    SELECT
+                        under.oid,
+                        under.typtype,
+                        under.typbasetype
+                    FROM base
+                    INNER JOIN pg_type AS under ON under.oid = base.typbasetype
+                    WHERE base.typtype = 'd'
+                )
+
+                SELECT base.oid FROM base
+                WHERE base.typtype <> 'd'
+            )
             AND member.amoplefttype = class.opcintype
             AND member.amoprighttype = class.opcintype
     ), 'pg_catalog') AS equals_in

@@ -17,8 +17,14 @@ SELECT
     array_agg(
         CASE
             WHEN
-                class_of.opcdefault
-                AND class_of.opcnamespace = 'pg_catalog'::regnamespace
+                class_of.opcnamespace = 'pg_catalog'::regnamespace
+                AND EXISTS (
+                    SELECT FROM pg_opclass AS usual
+                    WHERE
+                        usual.opcdefault
+                        AND usual.opcfamily = class_of.opcfamily
+                        AND usual.opcintype = class_of.opcintype
+                )
                 AND part.sorted_by = att.attcollation
                 AND part.option IN (0, 3)
                 THEN part.option

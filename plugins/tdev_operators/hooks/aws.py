@@ -1,5 +1,6 @@
 """AWS clients from our connections, and botocore's errors in our words. Works with stores that only speak S3, too."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any, Final
 import botocore.exceptions as vendor
 from botocore import UNSIGNED
 from botocore.client import Config
-from botocore.loaders import Loader
+from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
@@ -140,8 +141,7 @@ def _session(*keys: str | None, region: str | None, profile: str | None = None) 
 @cache
 def _models() -> Loader:
     """What botocore knows of AWS's services, read once a process: each session would take 0.15 s to read it again."""
-    loader: Loader = Session().get_component("data_loader")
-    return loader
+    return create_loader(os.environ.get("AWS_DATA_PATH"))
 
 
 def _assumed(session: Any, facts: ConnectionFacts, config: Config) -> Any:

@@ -1,5 +1,6 @@
 """Only locks that are proven to be a dead engine's are cleared: never a live session's, however old it looks."""
 
+import os
 import socket
 from contextlib import contextmanager
 from dataclasses import replace
@@ -204,32 +205,56 @@ def another_from(port, server):
     raise AssertionError(f"port {port} was never given out again")
 
 
+class Titled(LocalHost):
+    """This machine, on which this very process is called a session of PostgreSQL."""
+
+    def run(self, argv, **options):
+        if argv[0] != "cat":
+            return super().run(argv, **options)
+        return CommandOutput(0, f"postgres: one: t_developer t_developer localhost({self.port}) idle", "")
+
+
+@pytest.fixture
+def titled():
+    return Titled("here")
+
+
 @pytest.mark.parametrize(("address", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
-def test_an_open_connection_is_seen_and_a_closed_one_is_not(address, family):
-    host = LocalHost("here")
+def test_an_open_connection_is_seen_and_a_closed_one_is_not(titled, address, family):
     with socket.create_server((address, 0), family=family) as server:
         client = socket.create_connection(server.getsockname()[:2])
         served, _ = server.accept()
-        (_, client_port), (_, server_port) = client.getsockname()[:2], server.getsockname()[:2]
-        one = replace(ONE, client_address=address, client_port=client_port, server_port=server_port)
-        assert locks.is_connected(host, one)
+        (_, titled.port), (_, server_port) = client.getsockname()[:2], server.getsockname()[:2]
+        one = replace(ONE, pid=os.getpid(), client_address=address, client_port=titled.port, server_port=server_port)
+        assert locks.is_connected(titled, one)
+        served.sendall(b"unread")
+        assert locks.is_connected(titled, one)
         client.close()
-        assert not locks.is_connected(host, one), "the server still works for it"
+        assert not locks.is_connected(titled, one), "it was reset: nothing of it is shown any more"
         served.close()
-        with pytest.raises(GarbledAnswerError, match="here does not show the server's end of it"):
-            locks.is_connected(host, one)
 
 
-def test_one_over_ipv4_at_a_server_of_both_is_seen():
+def test_one_over_ipv4_at_a_server_of_both_is_seen(titled):
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
         server_port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", server_port)) as client:
-            one = replace(ONE, client_address="127.0.0.1", client_port=client.getsockname()[1], server_port=server_port)
-            assert locks.is_connected(LocalHost("here"), one)
+            titled.port = client.getsockname()[1]
+            one = replace(
+                ONE, pid=os.getpid(), client_address="127.0.0.1", client_port=titled.port, server_port=server_port
+            )
+            assert locks.is_connected(titled, one)
+
+
+@pytest.mark.parametrize("title", ["", "sleep\x00600", "postgres: t_developer t_developer 127.0.0.1(40001) idle"])
+def test_a_session_whose_process_is_not_to_be_seen_here_is_not_judged(title):
+    with pytest.raises(
+        GarbledAnswerError, match="far does not show its process 7; see whether it lives in a container"
+    ):
+        locks.is_connected(Shown(title), replace(ONE, client_address="127.0.0.1"))
 
 
 class Shown(LocalHost):
-    """A host whose kernel shows this table."""
+    """A host that shows this, whatever it is asked."""
 
     def __init__(self, table):
         super().__init__("far")
@@ -255,7 +280,9 @@ def test_elsewhere_the_clients_end_is_looked_at(line, connected):
     assert locks.is_connected(Shown(HEADER + line), ONE) is connected
 
 
-@pytest.mark.parametrize("address", ["192.0.2.1", "127.0.0.1"])
-def test_a_table_that_shows_nothing_at_all_is_not_believed(address):
+@pytest.mark.parametrize(
+    ("shown", "address"), [("", "192.0.2.1"), ("postgres: a a localhost(40000) idle", "127.0.0.1")]
+)
+def test_a_table_that_shows_nothing_at_all_is_not_believed(shown, address):
     with pytest.raises(GarbledAnswerError, match="could not be read whole"):
-        locks.is_connected(Shown(""), replace(ONE, client_address=address))
+        locks.is_connected(Shown(shown), replace(ONE, client_address=address))

@@ -15,7 +15,7 @@ from tdev_operators.core.database.retention.columns import name_of
 from tdev_operators.core.database.retention.rules import classes_of
 from tdev_operators.core.database.retention.settings import PartitionRule, RetentionRule
 from tdev_operators.core.database.retention.statements import shown as shown_statement
-from tdev_operators.core.database.retention.table import Table, read_table
+from tdev_operators.core.database.retention.table import Table, read_table, refuse_odd_key
 from tdev_operators.core.errors import InputError
 from tdev_operators.core.sql import load_sql
 
@@ -72,10 +72,12 @@ def read_plan(session: Session, rule: RetentionRule, wanted: PartitionRule) -> P
     """Read the table, and decide what it is cut into.
 
     Raises:
-        InputError: what `read_table` raises; it has no primary key, or would get too many partitions.
+        InputError: what `read_table` and `refuse_odd_key` raise; there is no primary key; there were too many
+            partitions.
         AccessDeniedError: what `read_table` raises.
     """
     table, names = read_table(session, rule), Names.of(rule)
+    refuse_odd_key(table.walked_by_key(), compared=True)
     by_name = {column.name: column for column in table.columns}
     indexes = session.rows(load_sql("conversion/indexes"), {"oid": table.oid})
     primary = next((one for one in indexes if one["is_primary"]), None)

@@ -31,7 +31,7 @@ from tdev_operators.core.database.retention.removal import Limits, Removal
 from tdev_operators.core.database.retention.rules import RowClass, classes_of
 from tdev_operators.core.database.retention.settings import RetentionRule
 from tdev_operators.core.database.retention.statements import Statements
-from tdev_operators.core.database.retention.table import Table, read_table
+from tdev_operators.core.database.retention.table import Table, read_table, refuse_odd_key
 from tdev_operators.core.database.retention.told import conservation, dry, failed, told
 from tdev_operators.core.errors import (
     AccessDeniedError,
@@ -127,12 +127,17 @@ class _Work:
 
     def dry_run(self) -> CheckResult:
         """Say what would be removed, with the statements."""
-        table = read_table(self.session, self.rule)
+        table = self._table()
         [now] = self.session.rows(load_sql("retention/now"))
         classes = classes_of(self.rule, now["now"])
         statements = Statements(table, classes)
         [due] = self.session.rows(statements.due_rows(), {})
         return dry(self.rule, statements, whole_partitions(self.session, table, classes), due)
+
+    def _table(self) -> Table:
+        table = read_table(self.session, self.rule)
+        refuse_odd_key(table, compared=self.rule.archive or any(one.archive for one in self.rule.exceptions))
+        return table
 
     def run(self) -> dict[str, Any]:
         """Do what is left to do, and return the receipt."""
@@ -147,7 +152,7 @@ class _Work:
         )
         if (done := folder.read(RECEIPT)) is not None and done["finished"]:
             return done | {"again": True}
-        table = read_table(self.session, self.rule)
+        table = self._table()
         plan = self._planned(folder, table)
         classes = _classes(plan)
         statements = Statements(table, classes)
@@ -274,7 +279,8 @@ def _classes(plan: dict[str, Any]) -> tuple[RowClass, ...]:
 
 
 def _is_another(plan: dict[str, Any], table: Table) -> bool:
-    return bool(plan["oid"] != table.oid or plan["columns"] != [column.facts() for column in table.columns])
+    facts, key = [column.facts() for column in table.columns], [column.name for column in table.key]
+    return bool((plan["oid"], plan["columns"], plan["key"]) != (table.oid, facts, key))
 
 
 def _cut_off(progress: Progress) -> list[str]:

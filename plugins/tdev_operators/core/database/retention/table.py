@@ -20,7 +20,8 @@ class Table:
     """A table whose rows may go. `key` identifies a row; `order` is what ranges of rows are walked by.
 
     `index` is the index that `order` rests on. `side_effects` are triggers and rules that the rule allows. `equals_in`
-    has the schema of each column's own `=`.
+    has the schema of each column's own `=`. `odd_key` names the key's index where no ORDER BY walks it; unless it is
+    `comparable`, its `=` is none of PostgreSQL's own.
     """
 
     oid: int
@@ -36,6 +37,8 @@ class Table:
     bytes: int
     side_effects: tuple[str, ...] = ()
     equals_in: Mapping[str, str] = field(default_factory=dict)
+    odd_key: str = ""
+    comparable: bool = True
 
     @property
     def title(self) -> str:
@@ -61,8 +64,8 @@ def read_table(session: Session, rule: RetentionRule) -> Table:
     """Read the table of a rule, and refuse what cannot be cleaned safely.
 
     Raises:
-        InputError: there is no such table or column; it has no unique key, or none that can be walked; something acts
-            when a row goes; it is a view, foreign, temporary, a partition, or has heirs.
+        InputError: there is no such table or column; it has no unique key; something acts when a row goes; it is a
+            view, foreign, temporary, a partition, or has heirs.
         AccessDeniedError: it may not be changed; names the GRANT.
     """
     found = session.rows(load_sql("retention/table"), {"schema": rule.in_schema, "table": rule.table})
@@ -85,48 +88,58 @@ def read_table(session: Session, rule: RetentionRule) -> Table:
         raise InputError(f"The column {time.name} of {rule.name} is of type {time.type} and no time; name another one.")
     indexes = session.rows(load_sql("retention/indexes"), bind)
     by_time = next((row for row in indexes if row["columns"][0] == time.name and row["walked"][0] is not None), None)
-    key, walked = _keys(rule, indexes, by_time)
+    key = _key(rule, indexes)
+    keys = tuple(by_name[name] for name in key["columns"])
     return Table(
         oid=facts["oid"],
         schema=rule.in_schema,
         name=rule.table,
         partitioned=facts["kind"] == "p",
         columns=columns,
-        key=tuple(by_name[name] for name in key["columns"]),
-        order=(time,) if by_time else tuple(by_name[name] for name in walked["columns"]),
-        index=walked["name"],
+        key=keys,
+        order=(time,) if by_time else keys,
+        index=(by_time or key)["name"],
         time=time,
         rows_about=facts["rows_about"],
         bytes=facts["bytes"],
         side_effects=_side_effects(session, rule, facts["oid"]),
         equals_in=equals_in,
+        odd_key="" if _is_walkable(key) else key["name"],
+        comparable=key["is_comparable"],
     )
 
 
-def _keys(
-    rule: RetentionRule, indexes: Sequence[dict[str, Any]], by_time: dict[str, Any] | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the index that tells rows apart, and the one that ranges are walked by."""
+def refuse_odd_key(table: Table, *, compared: bool) -> None:
+    """Refuse a key that rows are to be `compared` by, or walked by, and that is not fit for it.
+
+    Raises:
+        InputError: its `=` is an extension's, or its order is none that ORDER BY has.
+    """
+    if not table.comparable and (compared or not table.by_time):
+        raise InputError(
+            f"The key {table.odd_key} of {table.title} is of a type whose `=` is an extension's, which we do not trust "
+            "to tell rows apart; add a unique index over columns of PostgreSQL's own types."
+        )
+    if table.odd_key and not table.by_time:
+        raise InputError(
+            f"The key {table.odd_key} of {table.title} has an order of its own (an operator class, a collation, or ASC "
+            f"beside DESC), so that its rows cannot be gone through in steps; add an index on {table.time.name}."
+        )
+
+
+def _key(rule: RetentionRule, indexes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the index that tells rows apart: the first one that can also be walked, where there is one."""
     keys = [row for row in indexes if row["is_key"]]
     if not keys:
         raise InputError(
             f"The table {rule.name} has no primary key and no unique index over columns that are NOT NULL, so that no "
             "row can be told from another; add one."
         )
-    comparable = [row for row in keys if row["is_comparable"]]
-    if not comparable:
-        raise InputError(
-            f"The key {keys[0]['name']} of {rule.name} is of a type whose `=` is an extension's, which we do not trust "
-            "to tell rows apart; add a unique index over columns of PostgreSQL's own types."
-        )
-    walked = by_time or next((row for row in comparable if set(row["walked"]) in ({0}, {3})), None)
-    if walked is None:
-        raise InputError(
-            f"The key {comparable[0]['name']} of {rule.name} has an order of its own (an operator class, a collation, "
-            f"or ASC beside DESC), so that its rows cannot be gone through in steps; add an index on "
-            f"{rule.time_column}."
-        )
-    return comparable[0], walked
+    return min(keys, key=lambda row: (not row["is_comparable"], not _is_walkable(row)))
+
+
+def _is_walkable(index: Mapping[str, Any]) -> bool:
+    return bool(index["is_comparable"]) and set(index["walked"]) in ({0}, {3})
 
 
 def _refuse_kind(rule: RetentionRule, facts: dict[str, Any]) -> None:

@@ -6,8 +6,8 @@ process that was killed while the server still worked for it. A session is ended
     it is the engine's             its role and application_name are those of the settings, in this database
     the engine is stopped          its service was stopped on every host, and proven so, after the session had begun
     it came from such a host       its client address is one of the host's own
-    nobody is at the other end     that host has no open socket with the session's client port; over the loopback, where
-                                   both ends are seen, the server's own end was closed by its client
+    nobody is at the other end     that host has no open socket with the session's client port; over the loopback the
+                                   session's own end, where its process lives, is not open any more
     it did nothing meanwhile       it is the very same session, in the very same state, when it is told to end
 """
 
@@ -28,7 +28,7 @@ from tdev_operators.core.sql import load_sql
 _NO_PORT = -1  # of a session over a Unix socket
 _ESTABLISHED = "01"
 _ENDS_WITHIN_MS = 10_000
-_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+_TABLES = ("tcp", "tcp6")
 # The header is asked for as well: a look that shows not even that has seen nothing.
 _HEADER = "local_address"
 _SOCKET = re.compile(
@@ -111,27 +111,31 @@ def is_connected(host: Host, one: EngineSession) -> bool:
     """Return whether a session's client still has its connection open, by the sockets of the host that it came from.
 
     A port alone may be another connection's: the kernel gives it out again for another destination. Over the loopback
-    the server's end is on the same host and this session's only; it is not ESTABLISHED once the client is gone.
-    Elsewhere another program's connection from the same port keeps the session.
+    the session's own process is on this host, and the network that it lives in shows its end: that is ESTABLISHED as
+    long as the client has not closed. Elsewhere another program's connection from the same port keeps the session.
 
     Raises:
-        GarbledAnswerError: the kernel's table was not seen, or not whole; and what `Host.run` raises.
+        GarbledAnswerError: the kernel's table was not seen, or not whole, or the session's process is not to be seen on
+            this host (a container's); and what `Host.run` raises.
     """
     client = ip_address(one.client_address)
     if not client.is_loopback:
-        found = _sockets(host, f"[0-9A-F]+:{one.client_port:04X} [0-9A-F]+:[0-9A-F]+")
+        found = _sockets(host, "/proc", f"[0-9A-F]+:{one.client_port:04X} [0-9A-F]+:[0-9A-F]+")
         return any(end["state"] == _ESTABLISHED for end in found)
-    found = _sockets(host, f"[0-9A-F]+:{one.server_port:04X} [0-9A-F]+:{one.client_port:04X}")
-    states = [end["state"] for end in found if _address(end["peer"]) == client]
-    if not states:
-        raise GarbledAnswerError(f"{host.name} does not show the server's end of it; see whether that is its own.")
-    return _ESTABLISHED in states
+    title = host.run(["cat", f"/proc/{one.pid}/cmdline"], timeout_seconds=10.0).stdout
+    if not title.startswith("postgres: ") or f"({one.client_port})" not in title:
+        raise GarbledAnswerError(
+            f"{host.name} does not show its process {one.pid}; see whether it lives in a container."
+        )
+    found = _sockets(host, f"/proc/{one.pid}", f"[0-9A-F]+:{one.server_port:04X} [0-9A-F]+:{one.client_port:04X}")
+    return any(end["state"] == _ESTABLISHED and _address(end["peer"]) == client for end in found)
 
 
-def _sockets(host: Host, wanted: str) -> Iterator[re.Match[str]]:
-    for table in _TABLES:
+def _sockets(host: Host, process: str, wanted: str) -> Iterator[re.Match[str]]:
+    for name in _TABLES:
+        table = f"{process}/net/{name}"
         ended = host.run(["grep", "-E", f"{_HEADER}|: {wanted} ", table], timeout_seconds=10.0)
-        if table != _TABLES[0] and "No such file" in ended.stderr:
+        if name != _TABLES[0] and "No such file" in ended.stderr:
             continue  # a host without IPv6
         if _HEADER not in ended.stdout or ended.truncated:
             raise GarbledAnswerError(f"{table} of {host.name} could not be read whole; see how we reach the host.")
