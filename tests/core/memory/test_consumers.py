@@ -10,6 +10,7 @@ from tdev_operators.core.memory.consumers import Process, family_of, held_by, pi
 from tdev_operators.core.memory.meminfo import MemInfo
 from tdev_operators.core.ports import CommandOutput
 from tdev_operators.hooks.hosts.local import LocalHost
+from tests.hosts import Saying
 
 HOST = LocalHost("here")
 _BIG = """
@@ -19,17 +20,6 @@ if child:
     print(child, flush=True)
 sys.stdin.read()
 """
-
-
-class Saying(LocalHost):
-    """A host whose commands say one thing."""
-
-    def __init__(self, stdout):
-        super().__init__("saying")
-        self.stdout = stdout
-
-    def run(self, argv, **options):
-        return CommandOutput(0, self.stdout, "")
 
 
 def test_a_process_and_what_it_started_are_found_with_what_they_hold_and_without_their_arguments():

@@ -15,6 +15,7 @@ from tdev_operators.core.evolution.recovery.locks import EngineSession, Place, w
 from tdev_operators.core.ports import CommandOutput
 from tdev_operators.core.verdicts import Verdict
 from tdev_operators.hooks.hosts.local import LocalHost
+from tests.hosts import Saying
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ONE = EngineSession(
@@ -248,20 +249,9 @@ def test_one_over_ipv4_at_a_server_of_both_is_seen(titled):
 @pytest.mark.parametrize("title", ["", "sleep\x00600", "postgres: t_developer t_developer 127.0.0.1(40001) idle"])
 def test_a_session_whose_process_is_not_to_be_seen_here_is_not_judged(title):
     with pytest.raises(
-        GarbledAnswerError, match="far does not show its process 7; see whether it lives in a container"
+        GarbledAnswerError, match="saying does not show its process 7; see whether it lives in a container"
     ):
-        locks.is_connected(Shown(title), replace(ONE, client_address="127.0.0.1"))
-
-
-class Shown(LocalHost):
-    """A host that shows this, whatever it is asked."""
-
-    def __init__(self, table):
-        super().__init__("far")
-        self.table = table
-
-    def run(self, argv, **options):
-        return CommandOutput(0, self.table, "")
+        locks.is_connected(Saying(title), replace(ONE, client_address="127.0.0.1"))
 
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt\n"
@@ -277,7 +267,7 @@ HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when ret
     ],
 )
 def test_elsewhere_the_clients_end_is_looked_at(line, connected):
-    assert locks.is_connected(Shown(HEADER + line), ONE) is connected
+    assert locks.is_connected(Saying(HEADER + line), ONE) is connected
 
 
 @pytest.mark.parametrize(
@@ -285,4 +275,4 @@ def test_elsewhere_the_clients_end_is_looked_at(line, connected):
 )
 def test_a_table_that_shows_nothing_at_all_is_not_believed(shown, address):
     with pytest.raises(GarbledAnswerError, match="could not be read whole"):
-        locks.is_connected(Shown(shown), replace(ONE, client_address=address))
+        locks.is_connected(Saying(shown), replace(ONE, client_address=address))

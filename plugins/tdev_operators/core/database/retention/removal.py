@@ -271,9 +271,7 @@ class Removal:
 
     def _refuse_without_index(self) -> None:
         table = self.statements.table
-        if table.index not in {
-            row["name"] for row in self.session.rows(load_sql("retention/indexes"), {"oid": table.oid})
-        }:
+        if not self.session.rows(load_sql("retention/index_stands"), {"oid": table.oid, "name": table.index}):
             raise BusyError(
                 f"The index {table.index} of {table.title} was dropped meanwhile; the next try goes another way."
             )

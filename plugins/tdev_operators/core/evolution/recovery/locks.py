@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Any
 
 from tdev_operators.core.backup.ports import Session
@@ -23,6 +23,7 @@ from tdev_operators.core.errors import GarbledAnswerError, TdevError
 from tdev_operators.core.evolution.recovery.settings import EvolutionRecoverySettings
 from tdev_operators.core.health.on_hosts import output_of
 from tdev_operators.core.ports import Host
+from tdev_operators.core.proc_net import address_of
 from tdev_operators.core.sql import load_sql
 
 _NO_PORT = -1  # of a session over a Unix socket
@@ -128,7 +129,7 @@ def is_connected(host: Host, one: EngineSession) -> bool:
             f"{host.name} does not show its process {one.pid}; see whether it lives in a container."
         )
     found = _sockets(host, f"/proc/{one.pid}", f"[0-9A-F]+:{one.server_port:04X} [0-9A-F]+:{one.client_port:04X}")
-    return any(end["state"] == _ESTABLISHED and _address(end["peer"]) == client for end in found)
+    return any(end["state"] == _ESTABLISHED and address_of(end["peer"]) == client for end in found)
 
 
 def _sockets(host: Host, process: str, wanted: str) -> Iterator[re.Match[str]]:
@@ -140,13 +141,6 @@ def _sockets(host: Host, process: str, wanted: str) -> Iterator[re.Match[str]]:
         if _HEADER not in ended.stdout or ended.truncated:
             raise GarbledAnswerError(f"{table} of {host.name} could not be read whole; see how we reach the host.")
         yield from _SOCKET.finditer(ended.stdout)
-
-
-def _address(told: str) -> IPv4Address | IPv6Address:
-    """Read an address of the kernel's table: words of four bytes, the last one first; IPv4 may come within IPv6."""
-    words = [bytes.fromhex(told[at : at + 8])[::-1] for at in range(0, len(told), 8)]
-    found = ip_address(b"".join(words))
-    return getattr(found, "ipv4_mapped", None) or found
 
 
 def clear_orphans(session: Session, rules: EvolutionRecoverySettings, places: Sequence[Place]) -> Cleared:

@@ -1,10 +1,10 @@
 """Ports that the hosts open to other machines, against what somebody accepted."""
 
-import ipaddress
 from collections.abc import Iterator
 from datetime import datetime
 
 from tdev_operators.core.errors import TdevError
+from tdev_operators.core.proc_net import address_of
 from tdev_operators.core.security.audit.looking import AuditPorts, Looked
 from tdev_operators.core.settings import Settings
 
@@ -53,11 +53,6 @@ def listening(table: str, state: str) -> Iterator[str]:
         if len(fields) < 4 or fields[3] != state:  # noqa: PLR2004  as proc(5) has it
             continue
         address, _, port = fields[1].partition(":")
-        raw = bytes.fromhex(address)
-        # Words of four bytes, each in the host's order; ours are little-endian machines.
-        words = b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4))
-        place = ipaddress.ip_address(words)
-        if isinstance(place, ipaddress.IPv6Address) and place.ipv4_mapped:
-            place = place.ipv4_mapped
+        place = address_of(address)
         if not place.is_loopback:
             yield f"{f'[{place}]' if place.version == 6 else place}:{int(port, 16)}"  # noqa: PLR2004
